@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Output: bytes to a pipe, terminal, socket or file, as fast as it takes them.
+ *
+ * What is put during a turn is written with one write(2) at its end.  Inherited
+ * descriptors are treated as net/feed.h says.  The reader is watched, so that
+ * its going away is noticed also while nothing is written.
+ */
+#ifndef NET_DRAIN_H
+#define NET_DRAIN_H
+
+#include "base/buf.h"
+#include "net/loop.h"
+
+struct drain_ops {
+	/* After drain_full() said true: there is room again. */
+	void (*room)(void *arg);
+	/*
+	 * Called once, last.  OK: drain_finish() is complete.  ERR_GONE: the
+	 * reader is gone (EPIPE).  ERR_SYS: writing failed, said in the log.
+	 */
+	void (*end)(void *arg, int r);
+};
+
+struct drain_conf {
+	int fd;
+	bool owned;	  /* ours alone; closed by the drain */
+	size_t full;	  /* drain_full() from this many bytes waiting */
+	const char *name; /* in messages: "standard output" */
+};
+
+struct drain;
+
+int drain_open(struct drain **out, struct loop *l,
+    const struct drain_conf *conf, const struct drain_ops *ops, void *arg);
+
+/*
+ * Where to append what is to be written.  It has no maximum: ask drain_full()
+ * before each message.  Call drain_flush() after appending.
+ */
+struct buf *drain_buf(struct drain *d);
+void drain_flush(struct drain *d);
+
+/* As many bytes wait as may; room() will be called when half are gone. */
+bool drain_full(struct drain *d);
+/* Bytes that are not written yet. */
+size_t drain_waiting(const struct drain *d);
+
+/* Write what waits, then close (an owned fd) and call end(OK). */
+void drain_finish(struct drain *d);
+
+/* Drop what waits; no callback comes after it.  Also from within callbacks. */
+void drain_close(struct drain *d);
+
+#endif /* NET_DRAIN_H */
