@@ -10,10 +10,16 @@
 /* Decimal, or hexadecimal after 0x, the whole of text; ERR_BAD. */
 int values_u32(const char *text, uint32_t *out);
 
-/* 4096, 64K, 1M, 2G: powers of 1024; ERR_BAD. */
+/* 4096, 64K, 1M, 2G, 1T: powers of 1024, in either case; ERR_BAD. */
 int values_size(const char *text, uint64_t *out);
 
-/* 500ms, 10s, 5m, 1h, 2d; a bare number is seconds; in ns; ERR_BAD. */
+/* What the word "forever" means as a duration. */
+#define VALUES_FOREVER UINT64_MAX
+
+/*
+ * 100us, 500ms, 10s, 5m, 1h, 2d; a bare number is seconds; decimals are fine
+ * (0.5); "forever".  In ns; ERR_BAD.
+ */
 int values_duration(const char *text, uint64_t *out);
 
 /* A set of tags: sorted ranges that neither touch nor overlap. */
@@ -28,7 +34,7 @@ struct tag_set {
 };
 
 /*
- * "0x33", "1,2,0x30-0x3f": add what text lists to the set.
+ * "0x33", "1,2,0x30-0x3f": add what text lists to the set, or nothing.
  *
  * ERR_BAD   not a list of tags, or a range that runs backwards
  * ERR_NOMEM
@@ -51,7 +57,8 @@ struct endpoint {
 
 #define ENDPOINT_PORT 9000
 
-/* HOST, HOST:PORT, [V6]:PORT, V6, :PORT, unix:PATH; ERR_BAD, ERR_NOMEM. */
+/* HOST, HOST:PORT, [V6], [V6]:PORT, V6, :PORT, unix:PATH; ERR_BAD, ERR_NOMEM.
+ */
 int endpoint_parse(const char *text, struct endpoint *out);
 void endpoint_fini(struct endpoint *e);
 
