@@ -29,8 +29,10 @@ $(O)/bin/$(1): $(patsubst %.c,$(O)/%.o,$(wildcard cmd/$(1)/*.c)) $(LIB)
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool,$(t))))
 
-$(UNITS): %: %.o $(LIB)
-$(UNITS): LIBS += -lcmocka
+# What units share, tests/unit/*.c, and the allocators for tests/unit/faults.h.
+UNIT_AID := $(filter-out %_test.c,$(wildcard tests/unit/*.c))
+$(UNITS): %: %.o $(UNIT_AID:%.c=$(O)/%.o) $(LIB)
+$(UNITS): LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 $(BINS) $(UNITS):
 	@mkdir -p $(@D)
