@@ -40,10 +40,16 @@ int meta_next(struct meta_walk *w, struct meta_pair *out);
 /* OK if all of meta can be walked, else ERR_BAD. */
 int meta_check(struct view meta);
 
-/* Find the value of key, the last one of several; ERR_NONE, ERR_BAD. */
+/*
+ * Find the value of key, the last one of several; ERR_NONE.  All of meta is
+ * walked, so that this is meta_check() too; ERR_BAD.
+ */
 int meta_find(struct view meta, const char *key, struct view *value);
 
-/* Write n pairs as a map: its size, then the bytes at p, which has room. */
+/*
+ * Write n pairs as a map: its size, then the bytes at p, which has room.  No
+ * pairs are no bytes, as Go has it.
+ */
 size_t meta_size(const struct meta_pair *pairs, size_t n);
 uint8_t *meta_put(uint8_t *p, const struct meta_pair *pairs, size_t n);
 
