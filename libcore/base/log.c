@@ -11,7 +11,8 @@
 
 #define TEXT_MAX 2048
 /* Every byte of the text may become \u00NN, and some words go around it. */
-#define LINE_MAX_BYTES (6 * TEXT_MAX + 256)
+#define ESCAPED_MAX 6
+#define LINE_MAX_BYTES (ESCAPED_MAX * TEXT_MAX + 256)
 
 static const char *const level_name[] = {
     [LOG_ERROR] = "error",
@@ -37,10 +38,9 @@ put_escaped(char *to, const char *text)
 			to[n++] = (char)*s;
 		} else if (*s >= 0x20 && *s < 0x7f) {
 			to[n++] = (char)*s;
-		} else if (json) {
-			n += (size_t)sprintf(to + n, "\\u%04x", *s);
 		} else {
-			n += (size_t)sprintf(to + n, "\\x%02x", *s);
+			n += (size_t)snprintf(to + n, ESCAPED_MAX + 1,
+			    json ? "\\u%04x" : "\\x%02x", *s);
 		}
 	}
 	return n;
@@ -75,7 +75,7 @@ put_line(enum log_level level, const char *text)
 	(void)ignored;
 }
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 emit(enum log_level level, int err, const char *fmt, va_list ap)
 {
 	int kept = errno;
