@@ -1,49 +1,163 @@
+# SPDX-License-Identifier: ISC
 # make help says what can be made.  No configure: see scripts/flags.mk.
 
-PREFIX ?= /usr/local
-CC     ?= cc
-CFLAGS ?= -O2 -g
+PREFIX       ?= /usr/local
+FUZZ_SECONDS ?= 30
+PROVE        ?= -j2
+
+NO_BUILD = help clean fmt dist uninstall
 
 include scripts/flags.mk
 
-LIB_SRC := $(sort $(wildcard libcore/*/*.c))
-TOOLS   := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.c))))
-UNITS   := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/*_test.c))
+VERSION := $(shell sed -n 's/^\#define OPTS_VERSION "\(.*\)"/\1/p' \
+             libcore/conf/opts.h)
+
+LIB_SRC  := $(sort $(wildcard libcore/*/*.c))
+CMD_SRC  := $(sort $(wildcard cmd/*/*.c))
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+SRC      := $(LIB_SRC) $(CMD_SRC) $(UNIT_SRC) $(TOOL_SRC) \
+            $(sort $(wildcard tests/fuzz/*.c))
+HEADERS  := $(sort $(wildcard libcore/*/*.h cmd/*/*.h tests/*/*.h))
+
 LIB     := $(O)/libcore.a
-BINS    := $(TOOLS:%=$(O)/bin/%)
+NAMES   := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.c))))
+BINS    := $(NAMES:%=$(O)/bin/%)
+UNITS   := $(patsubst %.c,$(O)/%,$(filter %_test.c,$(UNIT_SRC)))
+TOOLS   := $(TOOL_SRC:%.c=$(O)/%)
+FUZZERS := $(FUZZ_SRC:%.c=$(O)/%)
 
-all: $(BINS)
+# What units share, and the allocators that tests/unit/faults.h lets fail.
+UNIT_OBJ := $(patsubst %.c,$(O)/%.o,$(filter-out %_test.c,$(UNIT_SRC)))
 
-units: $(UNITS)
+Q   = $(if $(filter 1,$(V)),,@)
+say = $(if $(Q),@printf '%-6s %s\n' $(1) $(2))
 
-$(O)/%.o: %.c
+all: $(LIB) $(BINS)      ## the programs, in build/bin
+
+units: $(UNITS) $(TOOLS) ## what make check runs, without running it
+
+# Objects are made again when the compiler, a flag or a library changes.
+$(O)/flags: FORCE | $(O)
+	$(file >$@.new,$(CC) $(ALL_CFLAGS) / $(ALL_LDFLAGS) / $(LIBS))
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(O):
+	@mkdir -p $@
+
+$(O)/%.o: %.c $(O)/flags $(wildcard $(DEPS)/.complete)
+	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_SRC:%.c=$(O)/%.o)
-	rm -f $@
-	$(AR) rcD $@ $^
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcD $@ $^
 
-define tool
+define program
 $(O)/bin/$(1): $(patsubst %.c,$(O)/%.o,$(wildcard cmd/$(1)/*.c)) $(LIB)
 endef
-$(foreach t,$(TOOLS),$(eval $(call tool,$(t))))
+$(foreach t,$(NAMES),$(eval $(call program,$(t))))
 
-# What units share, tests/unit/*.c, and the allocators for tests/unit/faults.h.
-UNIT_AID := $(filter-out %_test.c,$(wildcard tests/unit/*.c))
-$(UNITS): %: %.o $(UNIT_AID:%.c=$(O)/%.o) $(LIB)
-$(UNITS): LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(UNITS): %: %.o $(UNIT_OBJ) $(LIB)
+$(UNITS): private LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
-$(BINS) $(UNITS):
+$(BINS) $(UNITS) $(TOOLS) $(FUZZERS):
+	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-check: $(BINS) $(UNITS)
-	CMOCKA_MESSAGE_OUTPUT=TAP BIN="$(CURDIR)/$(O)/bin" \
-	    prove $(PROVE) $(UNITS) $(wildcard tests/e2e/*.t)
+# -- tests --
 
-clean:
-	rm -rf build/bin build/san build/libcore build/cmd build/tests build/libcore.a
+# What every test is told: where it finds the programs and its own helpers.
+TEST_ENV = BIN="$(CURDIR)/$(O)/bin" TOOLS="$(CURDIR)/$(O)/tests/tools" \
+           TOP="$(CURDIR)" CMOCKA_MESSAGE_OUTPUT=TAP \
+           UBSAN_OPTIONS="print_stacktrace=1:$$UBSAN_OPTIONS"
 
--include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all units check clean
+# make check T=tests/e2e/0001-hello.t runs only that.
+T ?= $(UNITS) $(sort $(wildcard tests/e2e/*.t))
+
+check: all units         ## unit and end-to-end tests (T=FILES: only these)
+	$(Q)$(TEST_ENV) prove $(PROVE) $(T)
+
+fuzz:                    ## each fuzz target for FUZZ_SECONDS=30 (clang)
+	$(Q)$(MAKE) --no-print-directory FUZZ=1 fuzz-programs
+	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_SRC:%.c=build/fuzz/%)
+
+fuzz-programs: $(FUZZERS)
+
+bench: all units         ## messages a second, latency, memory
+	$(Q)$(TEST_ENV) tests/bench/run
+
+interop: all units       ## against YoMo's Go SDK, in every role
+	$(Q)$(TEST_ENV) tests/interop/run
+
+# -- lint --
+
+# make lint goes on after a failure, so that one run shows all there is.
+LINTS := format layers banned symbols headers scripts man tidy
+TIDY  := $(patsubst %.c,build/tidy/%,$(LIB_SRC) $(CMD_SRC))
+
+lint: $(LIB)             ## every rule that a program can check
+	$(Q)$(MAKE) --no-print-directory -k $(LINTS:%=lint-%)
+
+lint-format lint-layers lint-banned lint-scripts lint-man: lint-%:
+	$(Q)scripts/check-$*
+
+lint-symbols:
+	$(Q)scripts/check-symbols $(O)
+
+lint-headers:
+	$(Q)CC='$(CC)' scripts/check-headers $(ALL_CFLAGS)
+
+lint-tidy: $(TIDY)
+	@:
+
+# The object stands for all headers that the source includes.
+build/tidy/%: %.c $(O)/%.o .clang-tidy
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- $(filter-out -f% -W% '-f%,$(ALL_CFLAGS)) \
+	    >$@.out 2>&1 || { grep -v ' warnings* generated' $@.out; exit 1; }
+	@mv $@.out $@
+
+fmt:                     ## format the sources (clang-format)
+	$(Q)clang-format -i $(SRC) $(HEADERS)
+
+# -- shipping --
+
+
+# What is installed: from:to:mode, to being below PREFIX.
+FILES := $(foreach b,$(BINS),$(b):bin/$(notdir $(b)):755) \
+         $(foreach m,$(wildcard man/*.[1-9]),$(m):share/man/man$(subst \
+           .,,$(suffix $(m)))/$(notdir $(m)):644)
+
+install: all             ## into PREFIX=/usr/local, below DESTDIR=
+	$(Q)for f in $(FILES); do \
+	    echo "$$f" | { IFS=: read -r from to mode && \
+	    install -D -m "$$mode" "$$from" "$(DESTDIR)$(PREFIX)/$$to"; } || \
+	    exit; done
+
+uninstall:               ## take away what install put there
+	$(Q)for f in $(FILES); do \
+	    echo "$$f" | { IFS=: read -r from to mode && \
+	    rm -f "$(DESTDIR)$(PREFIX)/$$to"; } || exit; done
+
+dist:                    ## build/yomo-VERSION.tar.gz of the last commit
+	$(Q)scripts/dist $(VERSION)
+
+clean:                   ## all that was built; the libraries of setup stay
+	$(Q)find build -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
+
+help:                    ## this text
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' \
+	    Makefile
+	@sed -n 's/^#   /     /p' scripts/flags.mk
+
+-include $(SRC:%.c=$(O)/%.d)
+.PHONY: all units check fuzz fuzz-programs bench interop lint $(LINTS:%=lint-%) \
+        fmt install uninstall dist clean help FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:

@@ -1,28 +1,63 @@
-# Compiler flags.  CFLAGS and LDFLAGS stay the user's, and come last.
+# SPDX-License-Identifier: ISC
+# Compiler flags.  CFLAGS, CPPFLAGS and LDFLAGS stay the user's and come last.
+#
+#   SAN=1   address and undefined sanitizers, in build/san
+#   FUZZ=1  the same with libFuzzer (clang), in build/fuzz; make fuzz sets it
+#   LTO=1   link-time optimisation, in build/lto
+#   O=DIR   another folder, below this one
+
+CFLAGS ?= -O2 -g
 
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
        -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
        -Wconversion -Wsign-conversion -Wformat=2 -Wvla -Wundef \
        -Wimplicit-fallthrough
 
-ifdef SAN
-O      = build/san
-HARD   = -fsanitize=address,undefined -fno-sanitize-recover=all \
-         -fno-omit-frame-pointer
-LDHARD = -fsanitize=address,undefined
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
+
+ifdef FUZZ
+O           = build/fuzz
+override CC := clang
+HARD        = $(SANITIZERS) -fsanitize=fuzzer-no-link -fno-omit-frame-pointer
+LDHARD      = $(SANITIZERS)
+else ifdef SAN
+O           = build/san
+HARD        = $(SANITIZERS) -fno-omit-frame-pointer
+LDHARD      = $(SANITIZERS)
 else
-O      = build
-HARD   = -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-LDHARD = -pie -Wl,-z,relro,-z,now
+O           = $(if $(LTO),build/lto,build)
+# glibc warns where FORTIFY_SOURCE is asked for without optimisation.
+HARD        = -fPIE -fstack-protector-strong $(HARD_$(ARCH)) \
+              $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+LDHARD      = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 endif
 
-# Debian 12: the QUIC libraries that scripts/setup put into build/deps.
-DEPS = $(wildcard build/deps/prefix/lib/pkgconfig)
-PC   = PKG_CONFIG_PATH=$(DEPS):$(PKG_CONFIG_PATH) pkg-config
+ARCH        := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+HARD_x86_64  = -fcf-protection -fstack-clash-protection
+HARD_aarch64 = -mbranch-protection=standard
+
+ifdef LTO
+OPT = -flto=auto
+AR  = gcc-ar
+endif
+
+# Where the system's QUIC libraries are too old, scripts/setup has put newer
+# ones here.  The path stays relative, so it may have any characters above it.
+DEPS = build/deps/prefix
 PKGS = libngtcp2_crypto_ossl libngtcp2 libssl libcrypto libuv libcjson libsodium
+PC   = PKG_CONFIG_PATH=$(DEPS)/lib/pkgconfig:$$PKG_CONFIG_PATH pkg-config
+
+# Asked once, and only for goals that compile.
+ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
+PC_CFLAGS := $(shell $(PC) --cflags $(PKGS) || echo missing)
+PC_LIBS   := $(shell $(PC) --libs $(PKGS))
+ifeq ($(lastword $(PC_CFLAGS)),missing)
+$(error libraries are missing, as said above: run scripts/setup)
+endif
+endif
 
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -Ilibcore -MMD -MP \
-              -ffile-prefix-map=$(CURDIR)=. $(WARN) $(HARD) \
-              $(shell $(PC) --cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
-ALL_LDFLAGS = $(LDHARD) $(LDFLAGS)
-LIBS        = $(shell $(PC) --libs $(PKGS)) -pthread
+              '-ffile-prefix-map=$(CURDIR)=.' $(WARN) $(HARD) $(OPT) \
+              $(PC_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(LDHARD) $(OPT) $(if $(LTO),$(CFLAGS)) $(LDFLAGS)
+LIBS        = $(PC_LIBS) -pthread
