@@ -3,22 +3,18 @@
 #include "wire/frame.h"
 #include "wire/y3.h"
 
-#define NODE_BIT 0x80
-
 /* How deep nodes may stand in a frame.  YoMo's own frames hold none. */
 #define NEST_MAX 8
 
 /* Ids of the children. */
 enum {
 	TEXT_TEXT = 1,
-	TEXT_FIELDS,
 };
 
 enum {
 	DATA_TAG = 1,
 	DATA_PAYLOAD = 2,
 	DATA_META = 3,
-	DATA_FIELDS,
 };
 
 enum {
@@ -65,26 +61,23 @@ check_nodes(struct view v)
 }
 
 /*
- * Sort the children of body by their ids: those from n on are skipped, of
- * several with one id the last counts, and one that is missing has no p (an
- * empty one has).
+ * Take the next child that is no node off the front of body.
+ *
+ * ERR_NONE  there are no more
+ * ERR_BAD
  */
-static int
-get_fields(struct view body, struct view *fields, size_t n)
+static inline int
+next_field(struct view *body, struct y3_packet *out)
 {
-	struct y3_packet c;
-
-	while (body.len > 0) {
-		if (y3_get(&body, SIZE_MAX, &c) != OK)
+	while (body->len > 0) {
+		if (y3_get(body, SIZE_MAX, out) != OK)
 			return ERR_BAD;
-		if (c.is_node) {
-			if (check_nodes(c.value) != OK)
-				return ERR_BAD;
-		} else if (c.id < n) {
-			fields[c.id] = c.value;
-		}
+		if (!out->is_node)
+			return OK;
+		if (check_nodes(out->value) != OK)
+			return ERR_BAD;
 	}
-	return OK;
+	return ERR_NONE;
 }
 
 static size_t
@@ -102,7 +95,7 @@ frame_get(struct view *in, size_t max, struct frame *out)
 
 	if ((r = y3_get(in, max, &f)) != OK)
 		return r;
-	out->type = p[0] & ~NODE_BIT & 0xff;
+	out->type = p[0] & 0x7f;
 	out->body = f.value;
 	out->whole = (struct view){p, (size_t)(in->p - p)};
 	return OK;
@@ -138,15 +131,25 @@ frame_name(uint8_t type)
 int
 data_frame_get(struct view body, struct data_frame *out)
 {
-	struct view f[DATA_FIELDS] = {{0}};
-	uint32_t tag = 0;
+	struct view tag = {0}, meta = {0}, payload = {0};
+	struct y3_packet c;
+	uint32_t v = 0;
 	int r;
 
-	if ((r = get_fields(body, f, DATA_FIELDS)) != OK)
+	while ((r = next_field(&body, &c)) == OK) {
+		if (c.id == DATA_TAG)
+			tag = c.value;
+		else if (c.id == DATA_META)
+			meta = c.value;
+		else if (c.id == DATA_PAYLOAD)
+			payload = c.value;
+	}
+	if (r != ERR_NONE)
 		return r;
-	if (f[DATA_TAG].p != NULL && (r = y3_get_u32(f[DATA_TAG], &tag)) != OK)
+	/* A missing tag has no p and is 0; an empty one has, and is bad. */
+	if (tag.p != NULL && (r = y3_get_u32(tag, &v)) != OK)
 		return r;
-	*out = (struct data_frame){tag, f[DATA_META], f[DATA_PAYLOAD]};
+	*out = (struct data_frame){v, meta, payload};
 	return OK;
 }
 
@@ -166,7 +169,7 @@ data_frame_size(const struct data_frame *d)
 uint8_t *
 data_frame_put_head(uint8_t *p, const struct data_frame *d)
 {
-	p = y3_put_header(p, NODE_BIT | FRAME_DATA, data_body_size(d));
+	p = y3_put_header(p, Y3_NODE | FRAME_DATA, data_body_size(d));
 	p = y3_put_header(p, DATA_TAG, y3_u32_size(d->tag));
 	p = y3_put_u32(p, d->tag);
 	p = y3_put(p, DATA_META, d->meta);
@@ -185,24 +188,30 @@ data_frame_put(uint8_t *p, const struct data_frame *d)
 int
 handshake_get(struct view body, struct handshake *out)
 {
-	struct view f[HELLO_FIELDS] = {{0}};
-	struct view type;
+	struct handshake h = {0};
+	struct view *field[] = {
+	    [HELLO_NAME] = &h.name,
+	    [HELLO_CLIENT_TYPE] = NULL, /* one byte */
+	    [HELLO_ID] = &h.id,
+	    [HELLO_AUTH_NAME] = &h.auth_name,
+	    [HELLO_AUTH_PAYLOAD] = &h.auth_payload,
+	    [HELLO_TAGS] = &h.tags,
+	    [HELLO_VERSION] = &h.version,
+	    [HELLO_TARGET] = &h.target,
+	    [HELLO_DEFINITION] = &h.definition,
+	};
+	struct y3_packet c;
 	int r;
 
-	if ((r = get_fields(body, f, HELLO_FIELDS)) != OK)
+	while ((r = next_field(&body, &c)) == OK) {
+		if (c.id == HELLO_CLIENT_TYPE)
+			h.client_type = c.value.len > 0 ? c.value.p[0] : 0;
+		else if (c.id < HELLO_FIELDS && field[c.id] != NULL)
+			*field[c.id] = c.value;
+	}
+	if (r != ERR_NONE)
 		return r;
-	type = f[HELLO_CLIENT_TYPE];
-	*out = (struct handshake){
-	    .name = f[HELLO_NAME],
-	    .id = f[HELLO_ID],
-	    .client_type = type.len > 0 ? type.p[0] : 0,
-	    .tags = f[HELLO_TAGS],
-	    .auth_name = f[HELLO_AUTH_NAME],
-	    .auth_payload = f[HELLO_AUTH_PAYLOAD],
-	    .version = f[HELLO_VERSION],
-	    .definition = f[HELLO_DEFINITION],
-	    .target = f[HELLO_TARGET],
-	};
+	*out = h;
 	return OK;
 }
 
@@ -226,8 +235,7 @@ handshake_size(const struct handshake *h)
 uint8_t *
 handshake_put(uint8_t *p, const struct handshake *h)
 {
-	p = y3_put_header(
-	    p, NODE_BIT | FRAME_HANDSHAKE, handshake_body_size(h));
+	p = y3_put_header(p, Y3_NODE | FRAME_HANDSHAKE, handshake_body_size(h));
 	p = y3_put(p, HELLO_NAME, h->name);
 	p = y3_put(p, HELLO_ID, h->id);
 	p = y3_put(p, HELLO_CLIENT_TYPE, (struct view){&h->client_type, 1});
@@ -267,12 +275,16 @@ handshake_put_tag(uint8_t *p, uint32_t v)
 int
 frame_text_get(struct view body, struct view *text)
 {
-	struct view f[TEXT_FIELDS] = {{0}};
+	struct view v = {0};
+	struct y3_packet c;
 	int r;
 
-	if ((r = get_fields(body, f, TEXT_FIELDS)) != OK)
+	while ((r = next_field(&body, &c)) == OK)
+		if (c.id == TEXT_TEXT)
+			v = c.value;
+	if (r != ERR_NONE)
 		return r;
-	*text = f[TEXT_TEXT];
+	*text = v;
 	return OK;
 }
 
@@ -285,6 +297,6 @@ frame_text_size(struct view text)
 uint8_t *
 frame_text_put(uint8_t *p, enum frame_type type, struct view text)
 {
-	p = y3_put_header(p, (uint8_t)(NODE_BIT | type), packet_size(text.len));
+	p = y3_put_header(p, (uint8_t)(Y3_NODE | type), packet_size(text.len));
 	return y3_put(p, TEXT_TEXT, text);
 }

@@ -4,22 +4,17 @@
 #include "base/err.h"
 #include "wire/y3.h"
 
-#define NODE_BIT 0x80
-#define ID_MASK 0x3f
 #define SIGN_BIT 0x40
 #define MORE_BIT 0x80
 #define GROUP_MASK 0x7f
 
 /*
- * Read the first byte and the length at the front of in: how many bytes they
- * take, and what the length says.
- *
  * A length is two's complement in groups of seven bits, the highest first; bit
  * 7 says that another group follows.  The first group carries the sign: 63 is
  * one byte (3f), while 64 needs two (80 40), and 7f is -1.
  */
-static inline int
-get_header(struct view in, size_t max, size_t *head, size_t *len)
+int
+y3_get_header(struct view in, size_t max, size_t *head, size_t *len)
 {
 	uint64_t v;
 	size_t i;
@@ -46,45 +41,30 @@ get_header(struct view in, size_t max, size_t *head, size_t *len)
 }
 
 int
-y3_get(struct view *in, size_t max, struct y3_packet *out)
-{
-	size_t head, len;
-	int r;
-
-	if ((r = get_header(*in, max, &head, &len)) != OK)
-		return r;
-	if (in->len - head < len)
-		return ERR_MORE;
-	out->id = in->p[0] & ID_MASK;
-	out->is_node = (in->p[0] & NODE_BIT) != 0;
-	out->value = (struct view){in->p + head, len};
-	view_skip(in, head + len);
-	return OK;
-}
-
-int
 y3_peek(struct view in, size_t max, size_t *size)
 {
 	size_t head, len;
 	int r;
 
-	if ((r = get_header(in, max, &head, &len)) != OK)
+	if ((r = y3_get_header(in, max, &head, &len)) != OK)
 		return r;
 	*size = head + len;
 	return OK;
 }
 
-/* The bytes of the length alone; six bits fit in the first, its sign being 0.
- */
+/* How many bits v has without its leading zeros; 1 for 0. */
+static size_t
+bits(uint32_t v)
+{
+	return 32 - (size_t)__builtin_clz(v | 1);
+}
+
+/* The bytes of the length alone, one bit being its sign. */
 static size_t
 len_size(size_t len)
 {
-	size_t n;
-
 	assert(len <= INT32_MAX);
-	for (n = 1; len >= (size_t)1 << (7 * n - 1); n++)
-		;
-	return n;
+	return bits((uint32_t)len) / 7 + 1;
 }
 
 size_t
@@ -133,13 +113,8 @@ y3_get_u32(struct view v, uint32_t *out)
 size_t
 y3_u32_size(uint32_t v)
 {
-	/* How many bits matter beside the sign: of a negative one the zeros. */
-	uint32_t bits = v & 0x80000000 ? ~v : v;
-	size_t n;
-
-	for (n = 1; n < 4 && bits >> (8 * n - 1) != 0; n++)
-		;
-	return n;
+	/* Of a negative number the leading ones say nothing. */
+	return bits(v & 0x80000000 ? ~v : v) / 8 + 1;
 }
 
 uint8_t *
