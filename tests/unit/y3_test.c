@@ -70,7 +70,7 @@ static void
 the_first_byte_is_a_node_bit_an_ignored_bit_and_an_id(void **state)
 {
 	struct y3_packet c = {0};
-	uint8_t bytes[2] = {0};
+	uint8_t bytes[3] = {0};
 	struct view in;
 	unsigned first;
 
