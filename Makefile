@@ -64,6 +64,8 @@ $(foreach t,$(NAMES),$(eval $(call program,$(t))))
 $(UNITS): %: %.o $(UNIT_OBJ) $(LIB)
 $(UNITS): private LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
+$(TOOLS): %: %.o $(LIB)
+
 $(BINS) $(UNITS) $(TOOLS) $(FUZZERS):
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
