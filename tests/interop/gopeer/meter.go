@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: ISC
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// meter reports as tests/tools/meter does.
+type meter struct {
+	mu      sync.Mutex
+	latency []int64 // ns
+	last    int64   // when the last message had come
+}
+
+func (m *meter) add(ns int64) {
+	m.mu.Lock()
+	m.latency = append(m.latency, ns)
+	m.mu.Unlock()
+}
+
+// percentile is of the sorted latencies, in microseconds.
+func (m *meter) percentile(p float64) float64 {
+	if len(m.latency) == 0 {
+		return 0
+	}
+	return float64(m.latency[int(p/100*float64(len(m.latency)-1))]) / 1e3
+}
+
+func (m *meter) report(count, bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	slices.Sort(m.latency)
+	fmt.Fprintf(stdout,
+		`{"count":%d,"bytes":%d,"last_ns":%d,"p50_us":%.1f,"p90_us":%.1f,"p99_us":%.1f,"max_us":%.1f}`+"\n",
+		count, bytes, m.last, m.percentile(50), m.percentile(90), m.percentile(99), m.percentile(100))
+}
