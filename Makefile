@@ -78,11 +78,12 @@ TEST_ENV = BIN="$(CURDIR)/$(O)/bin" TOOLS="$(CURDIR)/$(O)/tests/tools" \
            TOP="$(CURDIR)" CMOCKA_MESSAGE_OUTPUT=TAP \
            UBSAN_OPTIONS="print_stacktrace=1:$$UBSAN_OPTIONS"
 
-# make check T=tests/e2e/0001-hello.t runs only that.
+# make check T=tests/e2e/0001-hello.t runs only that.  -e env: left to itself a
+# newer prove stumbles over blanks in the path of a program.
 T ?= $(UNITS) $(sort $(wildcard tests/e2e/*.t))
 
 check: all units         ## unit and end-to-end tests (T=FILES: only these)
-	$(Q)$(TEST_ENV) prove $(PROVE) $(T)
+	$(Q)$(TEST_ENV) prove -e env $(PROVE) $(T)
 
 fuzz:                    ## each fuzz target for FUZZ_SECONDS=30 (clang)
 	$(Q)$(MAKE) --no-print-directory FUZZ=1 fuzz-programs
