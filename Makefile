@@ -19,7 +19,6 @@ TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SRC      := $(LIB_SRC) $(CMD_SRC) $(UNIT_SRC) $(TOOL_SRC) \
             $(sort $(wildcard tests/fuzz/*.c))
-HEADERS  := $(sort $(wildcard libcore/*/*.h cmd/*/*.h tests/*/*.h))
 
 LIB     := $(O)/libcore.a
 NAMES   := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.c))))
@@ -113,7 +112,7 @@ lint-symbols:
 	$(Q)scripts/check-symbols $(O)
 
 lint-headers:
-	$(Q)CC='$(CC)' scripts/check-headers $(ALL_CFLAGS)
+	$(Q)CC='$(CC)' scripts/check-headers $(LANGUAGE) $(WARN)
 
 lint-tidy: $(TIDY)
 	@:
@@ -122,12 +121,11 @@ lint-tidy: $(TIDY)
 build/tidy/%: %.c $(O)/%.o .clang-tidy
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- $(filter-out -f% -W% '-f%,$(ALL_CFLAGS)) \
-	    >$@.out 2>&1 || { grep -v ' warnings* generated' $@.out; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(LANGUAGE) >$@.out 2>&1 || { grep -v ' warnings* generated' $@.out; exit 1; }
 	@mv $@.out $@
 
 fmt:                     ## format the sources (clang-format)
-	$(Q)clang-format -i $(SRC) $(HEADERS)
+	$(Q)scripts/check-format --fix
 
 # -- shipping --
 

@@ -56,8 +56,8 @@ $(error libraries are missing, as said above: run scripts/setup)
 endif
 endif
 
-ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -Ilibcore -MMD -MP \
-              '-ffile-prefix-map=$(CURDIR)=.' $(WARN) $(HARD) $(OPT) \
-              $(PC_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+LANGUAGE    = -std=c11 -D_GNU_SOURCE -Ilibcore $(PC_CFLAGS)
+ALL_CFLAGS  = $(LANGUAGE) -MMD -MP '-ffile-prefix-map=$(CURDIR)=.' \
+              $(WARN) $(HARD) $(OPT) $(CPPFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LDHARD) $(OPT) $(if $(LTO),$(CFLAGS)) $(LDFLAGS)
 LIBS        = $(PC_LIBS) -pthread
