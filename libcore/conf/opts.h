@@ -4,7 +4,8 @@
  * configuration file, whose keys are the long names (yomo.conf(5)).
  *
  * Later settings win: defaults, then the file of -f, then the command line;
- * a list given on the command line replaces the file's.
+ * what is given on the command line is not taken from the file at all, so a
+ * list given there replaces the file's.
  */
 #ifndef CONF_OPTS_H
 #define CONF_OPTS_H
@@ -19,13 +20,24 @@ enum opt_kind {
 	OPT_U32,      /* uint32_t, decimal or 0x */
 	OPT_SIZE,     /* uint64_t bytes: 4096, 64K, 1M, 2G (powers of 1024) */
 	OPT_DURATION, /* uint64_t ns: 500ms, 10s, 5m, 1h; a bare number is s */
-	OPT_LIST,     /* struct opt_list: may be given again and again */
-	OPT_CALL,     /* parse() decides; may be given again and again */
-	OPT_COUNT,    /* unsigned: how often it was given; in JSON a number */
+	OPT_CHOICE,  /* unsigned: which word of arg, "text|json", counted from 0
+		      */
+	OPT_LIST,    /* struct opt_list: may be given again and again */
+	OPT_TAGS,    /* struct tag_set: may be given again; of conf's owner */
+	OPT_SECRET,  /* char *: a copy that conf's owner frees (auth/ wipes it),
+		      * wiped from the command line unless it is an @FILE */
+	OPT_SECRETS, /* struct opt_secrets: the same, again and again */
+	OPT_CALL,    /* parse() decides; may be given again and again */
+	OPT_COUNT,   /* unsigned: how often it was given; in JSON a number */
 };
 
 struct opt_list {
 	const char **v; /* n of them, then NULL */
+	size_t n;
+};
+
+struct opt_secrets {
+	char **v; /* n of them */
 	size_t n;
 };
 
@@ -36,7 +48,11 @@ struct opt {
 	size_t offset;	  /* of the field in the program's struct */
 	const char *arg;  /* "ADDR" in help; NULL for flags and counts */
 	const char *help; /* one line */
-	/* OPT_CALL: put value into conf; on ERR_BAD *why says what is wrong. */
+	/*
+	 * OPT_CALL: put value into conf.  Other kinds: NULL, or look at value
+	 * before it is used.  On ERR_BAD *why says what is wrong, as "not a
+	 * ..."
+	 */
 	int (*parse)(void *conf, const char *value, const char **why);
 };
 
@@ -50,19 +66,36 @@ struct opt_program {
 /*
  * Read the configuration file and the command line into conf, which holds the
  * defaults.  On OK *operand is the index of the first operand: options end at
- * the first word that is none.  --help and --version print and exit 0; what
- * is wrong with the command line is said on stderr and exits 64; with the
- * file, 78.  Strings put into conf live for ever.
+ * the first word that is none; with operand NULL, operands are an error.
+ * --help and --version print and exit 0; what is wrong with the command line
+ * is said on stderr and exits 64; with the file, 78; out of memory, 71.
+ *
+ * The table's letters f (an OPT_STRING), h and V are handled here: the file,
+ * help and version.  Strings put into conf live for ever.  The program named
+ * and the options given are remembered, for the two functions below.
  */
 void opts_read(const struct opt_program *p, void *conf, int argc, char *argv[],
     int *operand);
 
-/* Only the file again (SIGHUP): ERR_BAD, said in the log, conf half set. */
+/*
+ * Only the file again (SIGHUP), but for what the command line gave.
+ *
+ * ERR_BAD   malformed: said in the log, conf half set
+ * ERR_SYS   cannot be read: said in the log
+ * ERR_NOMEM
+ */
 int opts_read_file(const struct opt_program *p, void *conf, const char *file);
+
+/* The same from len bytes of text; name stands for the file in the log. */
+int opts_read_text(const struct opt_program *p, void *conf, const char *name,
+    const char *text, size_t len);
 
 /* Say "PROGRAM: text", how to get help, and exit 64. */
 _Noreturn void opts_usage_error(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
+
+/* Free the strings and lists put into every conf (for tests and fuzzers). */
+void opts_forget(void);
 
 #define OPTS_VERSION "0.1.0"
 

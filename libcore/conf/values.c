@@ -247,7 +247,7 @@ tag_set_add(struct tag_set *s, const char *text)
 	for (items = 0; more; items++)
 		if (take_item(&look, &r, &more) != OK)
 			return ERR_BAD;
-	if ((v = reallocarray(s->v, s->n + items, sizeof(*v))) == NULL)
+	if ((v = realloc(s->v, (s->n + items) * sizeof(*v))) == NULL)
 		return ERR_NOMEM;
 	s->v = v;
 	for (; items > 0 && take_item(&text, &r, &more) == OK; items--)
@@ -366,6 +366,18 @@ split(const char *text, const char **host, size_t *len, const char **rest)
 	return *text != '\0' && is_name(text, *len) ? OK : ERR_BAD;
 }
 
+static char *
+copy_of(const char *text, size_t len)
+{
+	char *copy;
+
+	if ((copy = malloc(len + 1)) == NULL)
+		return NULL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	return copy;
+}
+
 static int
 parse_path(const char *path, struct endpoint *out)
 {
@@ -373,7 +385,7 @@ parse_path(const char *path, struct endpoint *out)
 
 	if (*path == '\0' || strlen(path) > UNIX_PATH_MAX)
 		return ERR_BAD;
-	if ((copy = strdup(path)) == NULL)
+	if ((copy = copy_of(path, strlen(path))) == NULL)
 		return ERR_NOMEM;
 	*out = (struct endpoint){.path = copy};
 	return OK;
@@ -392,7 +404,7 @@ endpoint_parse(const char *text, struct endpoint *out)
 	if (split(text, &host, &len, &rest) != OK ||
 	    get_port(rest, &port) != OK)
 		return ERR_BAD;
-	if ((copy = strndup(host, len)) == NULL)
+	if ((copy = copy_of(host, len)) == NULL)
 		return ERR_NOMEM;
 	*out = (struct endpoint){.host = copy, .port = port};
 	return OK;

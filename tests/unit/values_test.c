@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "conf/values.h"
+#include "faults.h"
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define BAD UINT64_MAX /* in tables: not accepted */
@@ -286,6 +287,25 @@ a_socket_path_fits_sockaddr_un(void **state)
 	endpoint_fini(&e);
 }
 
+static void
+no_memory_is_told_and_changes_nothing(void **state)
+{
+	struct endpoint e;
+	struct tag_set s = {0};
+
+	(void)state;
+	assert_int_equal(tag_set_add(&s, "1"), OK);
+	faults_at(1);
+	assert_int_equal(tag_set_add(&s, "2,4"), ERR_NOMEM);
+	assert_int_equal(tag_set_count(&s), 1);
+	faults_at(1);
+	assert_int_equal(endpoint_parse("localhost", &e), ERR_NOMEM);
+	faults_at(1);
+	assert_int_equal(endpoint_parse("unix:z", &e), ERR_NOMEM);
+	faults_off();
+	tag_set_fini(&s);
+}
+
 int
 main(void)
 {
@@ -299,6 +319,7 @@ main(void)
 	    cmocka_unit_test(endpoints_are_hosts_ports_and_paths),
 	    cmocka_unit_test(what_is_no_endpoint_is_refused),
 	    cmocka_unit_test(a_socket_path_fits_sockaddr_un),
+	    cmocka_unit_test(no_memory_is_told_and_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
