@@ -17,11 +17,12 @@
 
 struct loop;
 
+/* ERR_SYS, ERR_NOMEM. */
 int loop_new(struct loop **out);
-/* Every object of the loop must have been closed before. */
+/* Every object of the loop must have been closed before.  NULL is nothing. */
 void loop_free(struct loop *l);
 
-/* Run until loop_stop(); returns what that was given. */
+/* Run until loop_stop(); returns what that was given.  May be called again. */
 int loop_run(struct loop *l);
 /* End loop_run() after this turn.  The first status counts. */
 void loop_stop(struct loop *l, int status);
@@ -42,19 +43,30 @@ struct timer {
 	size_t index; /* in the loop's heap, from 1; 0: not under way */
 };
 
-/* (Re)arm: call fn(arg) once in the first turn at or after at.  ERR_NOMEM. */
+/*
+ * (Re)arm: call fn(arg) once, in the first turn at or after at.  What a timer's
+ * fn sets comes in a later turn.  ERR_NOMEM, only when t was not under way.
+ */
 int timer_set(struct loop *l, struct timer *t, uint64_t at);
 void timer_stop(struct loop *l, struct timer *t);
 
-/* A task: run once at the end of this turn, however often it was posted. */
+/*
+ * A task: run once at the end of this turn, however often it was posted.
+ * Embedded, zero-initialised but for fn and arg.
+ */
 struct task {
 	void (*fn)(void *arg);
 	void *arg;
 	bool posted;
+	uint64_t ran; /* in which turn, last */
 	TAILQ_ENTRY(task) link;
 };
 
-/* A task posted by a task runs in the same turn's end, after those waiting. */
+/*
+ * A task posted by a task runs in the same turn's end, after those waiting; but
+ * one that has run already waits for the next turn, which then begins without
+ * sleeping.
+ */
 void task_post(struct loop *l, struct task *t);
 void task_cancel(struct loop *l, struct task *t);
 
@@ -64,22 +76,45 @@ struct watch;
 enum {
 	WATCH_IN = 1,
 	WATCH_OUT = 2,
-	WATCH_GONE = 4, /* reported only: hang-up or error */
+	/* Reported only: hang-up or error, not a peer that ended its half. */
+	WATCH_GONE = 4,
 };
 
 /*
- * Watch fd, which stays the caller's, for nothing yet.
+ * Watch fd, which stays the caller's, for nothing yet.  It becomes O_NONBLOCK,
+ * and may be watched only once.
+ *
  * ERR_NONE  epoll does not take it: a regular file, /dev/null and the like
+ * ERR_SYS, ERR_NOMEM
  */
 int watch_open(struct watch **out, struct loop *l, int fd,
     void (*fn)(void *arg, int events), void *arg);
-/* Ask for these events; 0: only WATCH_GONE, which always comes. */
+
+/* As watch_open(), but the flags of fd, which others share, stay as they are.
+ */
+int watch_open_shared(struct watch **out, struct loop *l, int fd,
+    void (*fn)(void *arg, int events), void *arg);
+
+/*
+ * Ask for these events; 0: only WATCH_GONE, which always comes.  After it
+ * nothing comes until this is called again.
+ */
 void watch_want(struct watch *w, int events);
-/* No callback comes after it; fd may be closed at once. NULL is nothing. */
+/* No callback comes after it; fd may be closed at once.  NULL is nothing. */
 void watch_close(struct watch *w);
 
-/* Call fn(arg, signo) for each signal of the list (0 ends it). */
+/*
+ * Call fn(arg, signo) for each signal of the list (0 ends it), until the loop
+ * is freed.  ERR_SYS, ERR_NOMEM.
+ */
 int loop_signals(struct loop *l, const int *signals,
     void (*fn)(void *arg, int signo), void *arg);
+
+/*
+ * LOOP_SCRATCH bytes for input on its way to its taker, so that what is idle
+ * holds no memory.  Lent to the net layer until the callback returns.
+ */
+#define LOOP_SCRATCH (512u << 10)
+void *loop_scratch(struct loop *l);
 
 #endif /* NET_LOOP_H */
