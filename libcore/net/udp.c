@@ -100,6 +100,8 @@ on_refusal(void *arg)
 static void
 tell_refused(struct udp *u, int err)
 {
+	if (!u->connected || err == EMSGSIZE) /* a router said: too large */
+		return;
 	u->refused = err;
 	task_post(u->loop, &u->refusal);
 }
@@ -168,10 +170,7 @@ deliver(struct udp *u, struct msghdr *m, size_t len)
 	}
 }
 
-/*
- * Read once what is there.  ERR_MORE: maybe there is more; OK: nothing now;
- * ERR_SYS: said in the log.
- */
+/* Read once what is there.  ERR_MORE: maybe there is more; OK: nothing now. */
 static int
 receive(struct udp *u)
 {
@@ -198,12 +197,10 @@ receive(struct udp *u)
 			return OK;
 		if (errno == EINTR)
 			return ERR_MORE;
-		if (u->connected) {
-			tell_refused(u, errno);
-			return ERR_MORE; /* the socket's error is cleared */
-		}
-		say(u, "receive a datagram");
-		return ERR_SYS;
+		if (!u->connected)
+			say(u, "receive a datagram");
+		tell_refused(u, errno);
+		return ERR_MORE; /* the socket's error is cleared */
 	}
 	for (i = 0; i < n && !u->closed; i++)
 		deliver(u, &m[i].msg_hdr, m[i].msg_len);
@@ -307,9 +304,10 @@ send_each(struct udp *u, struct burst *b)
 		m[i].msg_hdr.msg_iov = &iov[i];
 		m[i].msg_hdr.msg_iovlen = 1;
 	}
-	do
+	n = sendmmsg(u->fd, m, i, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* What a router said about an earlier one is told first, once. */
+	if (n == -1 && errno == EMSGSIZE)
 		n = sendmmsg(u->fd, m, i, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n == -1 && errno == EINTR);
 	if (n == -1)
 		return send_failed(u);
 	for (i = 0; i < (unsigned)n; i++)
@@ -329,12 +327,11 @@ static int
 send_gso(struct udp *u, struct burst *b)
 {
 	struct msghdr m = {0};
-	struct burst each;
 	size_t count = GSO_BYTES_MAX / b->segment;
 	uint16_t segment = (uint16_t)b->segment;
 	struct control control;
 	struct iovec iov;
-	ssize_t n;
+	bool refused;
 	int r;
 
 	count = count < SEGMENTS_MAX ? count : SEGMENTS_MAX;
@@ -347,22 +344,18 @@ send_gso(struct udp *u, struct burst *b)
 	add_control(&m, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment));
 	m.msg_iov = &iov;
 	m.msg_iovlen = 1;
-	do
-		n = sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (n == -1 && errno == EINTR);
-	if (n >= 0) {
+	if (sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
 		view_skip(&b->bytes, iov.iov_len);
 		return OK;
 	}
-	if (!is_gso_refusal(errno))
+	if (!is_gso_refusal(errno) && errno != EMSGSIZE)
 		return send_failed(u);
-	/* Or was it the path, or the peer?  Then this fails, too. */
-	each = *b;
-	if ((r = send_each(u, &each)) == OK) {
+	/* Was it the offload, or is the path too narrow?  Then this fails. */
+	refused = errno != EMSGSIZE;
+	if ((r = send_each(u, b)) == OK && refused) {
 		log_debug("no segmentation offload here: sending datagrams "
 			  "one by one");
 		u->gso = false;
-		*b = each;
 	}
 	return r;
 }
@@ -451,7 +444,7 @@ on_socket(void *arg, int events)
 
 	if ((events & WATCH_GONE) &&
 	    getsockopt(u->fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 &&
-	    err != 0 && u->connected)
+	    err != 0)
 		tell_refused(u, err);
 	if ((events & WATCH_OUT) && u->blocked)
 		unblock(u);
