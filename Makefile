@@ -65,6 +65,9 @@ $(UNITS): private LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=reallo
 
 $(TOOLS): %: %.o $(LIB)
 
+$(FUZZERS): %: %.o $(LIB)
+$(FUZZERS): private LIBS += -fsanitize=fuzzer
+
 $(BINS) $(UNITS) $(TOOLS) $(FUZZERS):
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
