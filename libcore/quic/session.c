@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: ISC */
+#include <ngtcp2/ngtcp2_crypto_ossl.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <sodium.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "quic/session.h"
+
+/* As in TLS: each protocol after its length.  Ours, by preference. */
+static const uint8_t PROTOCOLS[] = {4, 'y', 'o', 'm', 'o'};
+
+/* The longest CN there may be (X.520: 64 characters, in UTF-8). */
+#define NAME_MAX_BYTES 256
+
+static int
+select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+    const unsigned char *in, unsigned in_len, void *arg)
+{
+	size_t i;
+	unsigned k;
+
+	(void)ssl;
+	(void)arg;
+	for (i = 0; i < sizeof(PROTOCOLS); i += PROTOCOLS[i] + 1u) {
+		for (k = 0; k < in_len; k += in[k] + 1u) {
+			if (in[k] != PROTOCOLS[i] || in_len - k <= in[k] ||
+			    memcmp(in + k, PROTOCOLS + i, in[k] + 1u) != 0)
+				continue;
+			*out = in + k + 1;
+			*out_len = in[k];
+			return SSL_TLSEXT_ERR_OK;
+		}
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL; /* no_application_protocol */
+}
+
+/* Once in a process; what it fetches from OpenSSL stays with the library. */
+static int
+prepare(void)
+{
+	static bool done;
+
+	if (done)
+		return OK;
+	if (sodium_init() < 0 || ngtcp2_crypto_ossl_init() != 0) {
+		tls_log("cannot prepare OpenSSL for QUIC");
+		return ERR_TLS;
+	}
+	done = true;
+	return OK;
+}
+
+static ngtcp2_conn *
+joined_conn(ngtcp2_crypto_conn_ref *ref)
+{
+	return ref->user_data;
+}
+
+static int
+init(struct quic_session *s, struct tls *tls)
+{
+	int r;
+
+	if ((r = prepare()) != OK)
+		return r;
+	s->ref.get_conn = joined_conn;
+	if ((s->ssl = SSL_new(tls_ctx(tls))) == NULL) {
+		tls_log("cannot make a TLS session");
+		return ERR_NOMEM;
+	}
+	if (ngtcp2_crypto_ossl_ctx_new(&s->adapter, s->ssl) != 0)
+		return ERR_NOMEM;
+	return OK;
+}
+
+int
+quic_session_offer(struct tls *tls)
+{
+	SSL_CTX_set_alpn_select_cb(tls_ctx(tls), select_protocol, NULL);
+	return prepare();
+}
+
+int
+quic_session_init_server(struct quic_session *s, struct tls *tls)
+{
+	int r;
+
+	if ((r = init(s, tls)) != OK)
+		return r;
+	if (ngtcp2_crypto_ossl_configure_server_session(s->ssl) != 0) {
+		tls_log("cannot prepare TLS for QUIC");
+		return ERR_TLS;
+	}
+	SSL_set_accept_state(s->ssl);
+	return OK;
+}
+
+int
+quic_session_init_client(
+    struct quic_session *s, struct tls *tls, const char *host, bool loopback)
+{
+	int r;
+
+	if ((r = init(s, tls)) != OK)
+		return r;
+	if (ngtcp2_crypto_ossl_configure_client_session(s->ssl) != 0 ||
+	    SSL_set_alpn_protos(s->ssl, PROTOCOLS, sizeof(PROTOCOLS)) != 0) {
+		tls_log("cannot prepare TLS for QUIC");
+		return ERR_TLS;
+	}
+	SSL_set_connect_state(s->ssl);
+	return tls_client_prepare(tls, s->ssl, host, loopback);
+}
+
+void
+quic_session_callbacks(ngtcp2_callbacks *cb)
+{
+	cb->client_initial = ngtcp2_crypto_client_initial_cb;
+	cb->recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
+	cb->recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
+	cb->encrypt = ngtcp2_crypto_encrypt_cb;
+	cb->decrypt = ngtcp2_crypto_decrypt_cb;
+	cb->hp_mask = ngtcp2_crypto_hp_mask_cb;
+	cb->recv_retry = ngtcp2_crypto_recv_retry_cb;
+	cb->update_key = ngtcp2_crypto_update_key_cb;
+	cb->delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb;
+	cb->delete_crypto_cipher_ctx =
+	    ngtcp2_crypto_delete_crypto_cipher_ctx_cb;
+	cb->version_negotiation = ngtcp2_crypto_version_negotiation_cb;
+	cb->get_path_challenge_data2 =
+	    ngtcp2_crypto_get_path_challenge_data2_cb;
+}
+
+void
+quic_session_join(struct quic_session *s, ngtcp2_conn *conn)
+{
+	s->ref.user_data = conn;
+	if (s->ssl != NULL)
+		SSL_set_app_data(s->ssl, conn != NULL ? &s->ref : NULL);
+	if (conn != NULL)
+		ngtcp2_conn_set_tls_native_handle(conn, s->adapter);
+}
+
+void
+quic_session_fini(struct quic_session *s)
+{
+	if (s->adapter != NULL)
+		ngtcp2_crypto_ossl_ctx_del(s->adapter);
+	SSL_free(s->ssl);
+	*s = (struct quic_session){0};
+}
+
+struct view
+quic_session_alpn(const struct quic_session *s)
+{
+	const unsigned char *p = NULL;
+	unsigned n = 0;
+
+	SSL_get0_alpn_selected(s->ssl, &p, &n);
+	return (struct view){p, n};
+}
+
+char *
+quic_session_peer_name(const struct quic_session *s)
+{
+	X509 *cert = SSL_get0_peer_certificate(s->ssl);
+	char cn[NAME_MAX_BYTES + 1];
+	int n;
+
+	if (cert == NULL || SSL_get_verify_result(s->ssl) != X509_V_OK)
+		return NULL;
+	n = X509_NAME_get_text_by_NID(
+	    X509_get_subject_name(cert), NID_commonName, cn, (int)sizeof(cn));
+	if (n <= 0 || strlen(cn) != (size_t)n)
+		return NULL; /* a NUL within: not a name to compare with */
+	return strdup(cn);
+}
+
+const char *
+quic_session_refusal(const struct quic_session *s)
+{
+	return s->ssl != NULL ? tls_refusal(s->ssl) : "";
+}
