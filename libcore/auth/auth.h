@@ -42,7 +42,12 @@ size_t tokens_count(const struct tokens *t);
  */
 int tokens_check(const struct tokens *t, struct view name, struct view payload);
 
-/* A nanoid: AUTH_ID_SIZE characters of A-Z a-z 0-9 _ -, then a NUL. */
+/*
+ * One generator of random bytes serves the process: what follows is not for
+ * several threads, and a fork repeats its parent's.
+ *
+ * A nanoid: AUTH_ID_SIZE characters of A-Z a-z 0-9 _ -, then a NUL.
+ */
 #define AUTH_ID_SIZE 21
 void auth_id(char out[AUTH_ID_SIZE + 1]);
 
