@@ -30,7 +30,9 @@ struct tls_server_conf {
 
 /*
  * Load or make the certificate.  ERR_TLS, ERR_SYS, ERR_BAD (a certificate of
- * another key, or one that has ended), ERR_NOMEM.
+ * another key, one that has ended, or a key others may read), ERR_LIMIT,
+ * ERR_NOMEM.  A self-made certificate is renewed before it ends for as long as
+ * the server runs.
  */
 int tls_server_new(struct tls **out, const struct tls_server_conf *conf);
 
@@ -46,9 +48,18 @@ struct tls_client_conf {
 /* ERR_BAD also for a malformed pin. */
 int tls_client_new(struct tls **out, const struct tls_client_conf *conf);
 
-void tls_free(struct tls *t);
+/*
+ * Free t; connections made from it live on.  libssl.a has a tls_free() of its
+ * own, so ours must not be a symbol.
+ */
+void tls_end(struct tls *t);
+static inline void
+tls_free(struct tls *t)
+{
+	tls_end(t);
+}
 
-/* For quic/: both are borrowed. */
+/* For quic/: borrowed. */
 struct ssl_ctx_st *tls_ctx(struct tls *t);
 
 /*
@@ -56,23 +67,27 @@ struct ssl_ctx_st *tls_ctx(struct tls *t);
  * address without brackets): server name, what to verify; loopback says that
  * the peer's address is in 127/8 or ::1, where the user's own certificate and
  * a root-owned /var/lib/yomo/cert.pem are trusted too.
+ *
+ * ERR_BAD  host is no name and no address
+ * ERR_TLS, ERR_NOMEM
  */
 int tls_client_prepare(
     struct tls *t, struct ssl_st *ssl, const char *host, bool loopback);
 
 /*
  * Why verification refused the peer of ssl, in plain words and with the pin to
- * pass if the certificate is simply unknown; "" if it did not.  Static.
+ * pass if the certificate is simply unknown; "" if it did not.  Borrowed, for
+ * as long as ssl lives.
  */
 const char *tls_refusal(struct ssl_st *ssl);
 
-/* The pin of a server's own certificate, as text. */
+/* The pin of the certificate that t shows, as text; "" if it has none. */
 const char *tls_pin(const struct tls *t);
 
 /*
  * The folder for state: $STATE_DIRECTORY, else /var/lib/yomo as root, else
  * $XDG_STATE_HOME/yomo, else $HOME/.local/state/yomo; made (0700) if make is
- * set.  The text is static.  ERR_SYS, said in the log.
+ * set.  The text is static.  ERR_SYS, said in the log if make is set.
  */
 int tls_state_dir(bool make, const char **out);
 
