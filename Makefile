@@ -35,7 +35,7 @@ say = $(if $(Q),@printf '%-6s %s\n' $(1) $(2))
 
 all: $(LIB) $(BINS)      ## the programs, in build/bin
 
-units: $(UNITS) $(TOOLS) ## what make check runs, without running it
+units: $(UNITS) $(TOOLS) $(FUZZERS) ## what make check runs, without running it
 
 # Objects are made again when the compiler, a flag or a library changes.
 $(O)/flags: FORCE | $(O)
@@ -65,8 +65,13 @@ $(UNITS): private LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=reallo
 
 $(TOOLS): %: %.o $(LIB)
 
+# Without libFuzzer a target has a main() that runs it on its corpus.
+ifdef FUZZ
 $(FUZZERS): %: %.o $(LIB)
 $(FUZZERS): private LIBS += -fsanitize=fuzzer
+else
+$(FUZZERS): %: %.o $(O)/tests/fuzz/replay.o $(LIB)
+endif
 
 $(BINS) $(UNITS) $(TOOLS) $(FUZZERS):
 	$(call say,LD,$@)
@@ -80,12 +85,11 @@ TEST_ENV = BIN="$(CURDIR)/$(O)/bin" TOOLS="$(CURDIR)/$(O)/tests/tools" \
            TOP="$(CURDIR)" CMOCKA_MESSAGE_OUTPUT=TAP \
            UBSAN_OPTIONS="print_stacktrace=1:$$UBSAN_OPTIONS"
 
-# make check T=tests/e2e/0001-hello.t runs only that.  -e env: left to itself a
-# newer prove stumbles over blanks in the path of a program.
-T ?= $(UNITS) $(sort $(wildcard tests/e2e/*.t))
+# make check T=tests/e2e/0001-relay.t runs only that.
+T ?= $(UNITS) $(FUZZERS) $(sort $(wildcard tests/e2e/*.t))
 
 check: all units         ## unit and end-to-end tests (T=FILES: only these)
-	$(Q)$(TEST_ENV) prove -e env $(PROVE) $(T)
+	$(Q)$(TEST_ENV) prove -e scripts/run-test $(PROVE) $(T)
 
 fuzz:                    ## each fuzz target for FUZZ_SECONDS=30 (clang)
 	$(Q)$(MAKE) --no-print-directory FUZZ=1 fuzz-programs
