@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/err.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 /* The rest of the text; p stays at the first wrong byte. */
 struct scan {
@@ -114,36 +115,14 @@ take_escape(struct scan *s)
 	return ERR_BAD;
 }
 
-/* One character beyond ASCII, in its shortest form (RFC 3629, section 4). */
+/* One character beyond ASCII. */
 static int
 take_utf8(struct scan *s)
 {
-	uint8_t c = peek(s), low = 0x80, high = 0xbf;
-	size_t i, n;
+	size_t n = utf8_size((struct view){s->p, (size_t)(s->end - s->p)});
 
-	if (c >= 0xc2 && c <= 0xdf)
-		n = 1;
-	else if (c >= 0xe0 && c <= 0xef)
-		n = 2;
-	else if (c >= 0xf0 && c <= 0xf4)
-		n = 3;
-	else
-		return ERR_BAD;
-	if (c == 0xe0)
-		low = 0xa0;
-	else if (c == 0xed)
-		high = 0x9f;
-	else if (c == 0xf0)
-		low = 0x90;
-	else if (c == 0xf4)
-		high = 0x8f;
-	if ((size_t)(s->end - s->p) <= n)
-		return ERR_BAD;
-	for (i = 1; i <= n; i++, low = 0x80, high = 0xbf)
-		if (s->p[i] < low || s->p[i] > high)
-			return ERR_BAD;
-	s->p += n + 1;
-	return OK;
+	s->p += n;
+	return n > 0 ? OK : ERR_BAD;
 }
 
 static int
