@@ -25,6 +25,9 @@ enum framing_kind {
 /* The longest message in raw without a block size, in bytes. */
 #define FRAMING_RAW_MAX (64u << 10)
 
+/* The largest metadata that json and frames accept, in bytes. */
+#define FRAMING_META_MAX (64u << 10)
+
 /* The kind called name ("raw", "lines" ...); ERR_NONE. */
 int framing_kind_of(const char *name, enum framing_kind *out);
 const char *framing_name(enum framing_kind kind);
@@ -52,8 +55,9 @@ int framing_new(struct framing **out, const struct framing_conf *conf);
 void framing_free(struct framing *f);
 
 /*
- * Take the next message off the front of in.  eof says that no byte will ever
- * follow those in in.
+ * Take the next message off the front of in.  Bytes that are left stay the
+ * caller's, who offers them again, at the front, with those that follow; eof
+ * says that none will ever follow.
  *
  * ERR_MORE   no whole message yet (at eof: the input ended as it should, and
  *            in is empty)
@@ -71,10 +75,13 @@ const char *framing_why(const struct framing *f);
 uint64_t framing_offset(const struct framing *f);
 
 /*
- * Append a message to out in the format kind.
+ * Append a message to out in the format kind.  Where m has whole, frames takes
+ * that as it is; else the frame is made of tag, meta and payload.
  *
- * ERR_BAD    the format cannot carry this payload (a newline in lines, a NUL
- *            in nul, over 2^32-1 bytes in len32): out is as before
+ * ERR_BAD    the format cannot carry this message (a newline in lines, a NUL
+ *            in nul, over 2^32-1 bytes in len32, metadata that is not text in
+ *            json, no tag in frames, a frame that is no Data frame elsewhere):
+ *            out is as before
  * ERR_LIMIT, ERR_NOMEM  as buf_put(): out is as before
  */
 int framing_put(

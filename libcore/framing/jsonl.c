@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cjson/cJSON.h>
+#include <sodium.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "framing/jsonl.h"
+#include "wire/meta.h"
+
+/* One byte of text takes at most six of JSON: \u001f. */
+#define ESCAPED_MAX 6
+
+/* What a line has beside its payload and metadata is shorter than this. */
+#define LINE_FIXED 128
+
+struct jsonl {
+	cJSON *tree;	 /* of the line last read */
+	struct buf meta; /* its metadata, as on the wire */
+	struct buf data; /* its payload, if that came in base64 */
+	struct meta_pair pairs[JSONL_PAIRS_MAX];
+	size_t max;
+	const char *why;
+};
+
+/* -- reading -- */
+
+static int
+bad(struct jsonl *j, const char *why)
+{
+	j->why = why;
+	return ERR_BAD;
+}
+
+static int
+get_tag(struct jsonl *j, const cJSON *v, struct framing_msg *out)
+{
+	double tag = v->valuedouble;
+
+	if (!cJSON_IsNumber(v) || !(tag >= 0 && tag <= UINT32_MAX) ||
+	    (double)(uint32_t)tag != tag)
+		return bad(j, "the tag is no integer from 0 to 4294967295");
+	out->has_tag = true;
+	out->tag = (uint32_t)tag;
+	return OK;
+}
+
+/* Note one pair of metadata; n are noted. */
+static int
+get_pair(struct jsonl *j, size_t n, const cJSON *v)
+{
+	struct view key = view_of(v->string);
+	size_t i;
+
+	if (!cJSON_IsString(v))
+		return bad(j, "a value in meta is no string");
+	if (n == JSONL_PAIRS_MAX)
+		return bad(j, "meta has too many pairs");
+	for (i = 0; i < n; i++)
+		if (view_equal(j->pairs[i].key, key))
+			return bad(j, "a key in meta is given twice");
+	j->pairs[n].key = key;
+	j->pairs[n].value = view_of(v->valuestring);
+	return OK;
+}
+
+static int
+get_meta(struct jsonl *j, const cJSON *v, struct framing_msg *out)
+{
+	const cJSON *pair;
+	size_t n = 0, size;
+	uint8_t *p;
+	int r;
+
+	if (!cJSON_IsObject(v))
+		return bad(j, "meta is no object");
+	cJSON_ArrayForEach(pair, v)
+	{
+		if ((r = get_pair(j, n, pair)) != OK)
+			return r;
+		n++;
+	}
+	if ((size = meta_size(j->pairs, n)) > FRAMING_META_MAX)
+		return ERR_LIMIT;
+	if ((r = buf_reserve(&j->meta, size, &p)) != OK)
+		return r;
+	meta_put(p, j->pairs, n);
+	buf_commit(&j->meta, size);
+	out->meta = buf_view(&j->meta);
+	return OK;
+}
+
+static int
+get_data(struct jsonl *j, const cJSON *v, struct framing_msg *out)
+{
+	if (!cJSON_IsString(v))
+		return bad(j, "data is no string");
+	out->payload = view_of(v->valuestring);
+	return OK;
+}
+
+static int
+get_data64(struct jsonl *j, const cJSON *v, struct framing_msg *out)
+{
+	struct view text;
+	size_t cap, len;
+	uint8_t *p;
+	int r;
+
+	if (!cJSON_IsString(v))
+		return bad(j, "data64 is no string");
+	text = view_of(v->valuestring);
+	cap = text.len / 4 * 3;
+	if ((r = buf_reserve(&j->data, cap + 1, &p)) != OK)
+		return r;
+	if (sodium_base642bin(p, cap, v->valuestring, text.len, NULL, &len,
+		NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+		return bad(j, "data64 is not base64");
+	buf_commit(&j->data, len);
+	out->payload = buf_view(&j->data);
+	return OK;
+}
+
+enum {
+	KEY_TAG = 1u << 0,
+	KEY_META = 1u << 1,
+	KEY_DATA = 1u << 2,
+	KEY_DATA64 = 1u << 3,
+};
+
+static const struct member {
+	const char *key;
+	unsigned bit;
+	int (*get)(struct jsonl *, const cJSON *, struct framing_msg *);
+} members[] = {
+    {"tag", KEY_TAG, get_tag},
+    {"meta", KEY_META, get_meta},
+    {"data", KEY_DATA, get_data},
+    {"data64", KEY_DATA64, get_data64},
+};
+
+static const struct member *
+member_of(const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		if (strcmp(key, members[i].key) == 0)
+			return &members[i];
+	return NULL;
+}
+
+static int
+get_members(struct jsonl *j, struct framing_msg *out)
+{
+	const struct member *m;
+	unsigned seen = 0;
+	const cJSON *v;
+	int r;
+
+	cJSON_ArrayForEach(v, j->tree)
+	{
+		if ((m = member_of(v->string)) == NULL)
+			return bad(
+			    j, "a key is none of tag, meta, data and data64");
+		if (seen & m->bit)
+			return bad(j, "a key is given twice");
+		seen |= m->bit;
+		if ((r = m->get(j, v, out)) != OK)
+			return r;
+	}
+	if ((seen & (KEY_DATA | KEY_DATA64)) == 0)
+		return bad(j, "neither data nor data64 is there");
+	if ((seen & KEY_DATA) && (seen & KEY_DATA64))
+		return bad(j, "both data and data64 are there");
+	return OK;
+}
+
+/*
+ * Whether a line, which is valid JSON, has more values than a message can.
+ * The library takes 64 bytes for each, and [0,0,0 ... has one in two bytes.
+ */
+static bool
+is_crowded(struct view line)
+{
+	size_t i, n = 0;
+	bool in_string = false;
+
+	for (i = 0; i < line.len && n <= JSONL_PAIRS_MAX + 4; i++) {
+		if (line.p[i] == '"')
+			in_string = !in_string;
+		else if (in_string)
+			i += line.p[i] == '\\';
+		else
+			n += line.p[i] == ',';
+	}
+	return n > JSONL_PAIRS_MAX + 4;
+}
+
+/* The line as a tree, in place of the last one. */
+static int
+parse(struct jsonl *j, struct view line)
+{
+	if (json_check(line, NULL) != OK)
+		return bad(j, "the line is not JSON");
+	if (is_crowded(line))
+		return bad(j, "the line has too many values");
+	errno = 0;
+	j->tree = cJSON_ParseWithLength((const char *)line.p, line.len);
+	if (j->tree == NULL && errno == ENOMEM)
+		return ERR_NOMEM;
+	/* NULL is here a number of more digits than the library takes. */
+	if (!cJSON_IsObject(j->tree))
+		return bad(j, "the line is not an object of JSON");
+	return OK;
+}
+
+struct jsonl *
+jsonl_new(void)
+{
+	return calloc(1, sizeof(struct jsonl));
+}
+
+void
+jsonl_free(struct jsonl *j)
+{
+	if (j == NULL)
+		return;
+	cJSON_Delete(j->tree);
+	buf_fini(&j->meta);
+	buf_fini(&j->data);
+	free(j);
+}
+
+size_t
+jsonl_line_max(size_t max)
+{
+	size_t fixed = LINE_FIXED + (size_t)ESCAPED_MAX * FRAMING_META_MAX;
+
+	if (max > (SIZE_MAX - fixed) / ESCAPED_MAX)
+		return SIZE_MAX;
+	return ESCAPED_MAX * max + fixed;
+}
+
+int
+jsonl_get(struct jsonl *j, struct view line, size_t max,
+    struct framing_msg *out, const char **why)
+{
+	struct framing_msg m = {0};
+	int r;
+
+	cJSON_Delete(j->tree);
+	j->tree = NULL;
+	buf_consume(&j->meta, j->meta.len);
+	buf_consume(&j->data, j->data.len);
+	if ((r = parse(j, line)) == OK)
+		r = get_members(j, &m);
+	if (r == OK && m.payload.len > max)
+		r = ERR_LIMIT;
+	if (r == ERR_BAD)
+		*why = j->why;
+	else if (r == OK)
+		*out = m;
+	return r;
+}
+
+/* -- writing -- */
+
+/* The letter after the backslash, for what has one. */
+static const char letter[256] = {
+    ['\b'] = 'b',
+    ['\t'] = 't',
+    ['\n'] = 'n',
+    ['\f'] = 'f',
+    ['\r'] = 'r',
+    ['"'] = '"',
+    ['\\'] = '\\',
+};
+
+/* The size of v as JSON with its quotes; 0: it is no text. */
+static size_t
+text_size(struct view v)
+{
+	size_t size = 2, n;
+
+	for (; v.len > 0; view_skip(&v, n)) {
+		n = v.p[0] < 0x80 ? 1 : utf8_size(v);
+		if (n == 0 || v.p[0] == 0)
+			return 0;
+		if (letter[v.p[0]] != 0)
+			size += 2;
+		else
+			size += v.p[0] < 0x20 ? ESCAPED_MAX : n;
+	}
+	return size;
+}
+
+static uint8_t *
+put_raw(uint8_t *p, const char *text)
+{
+	while (*text != '\0')
+		*p++ = (uint8_t)*text++;
+	return p;
+}
+
+static uint8_t *
+put_text(uint8_t *p, struct view v)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t i;
+	uint8_t c;
+
+	*p++ = '"';
+	for (i = 0; i < v.len; i++) {
+		c = v.p[i];
+		if (letter[c] != 0) {
+			*p++ = '\\';
+			*p++ = (uint8_t)letter[c];
+		} else if (c < 0x20) {
+			p = put_raw(p, "\\u00");
+			*p++ = (uint8_t)hex[c >> 4];
+			*p++ = (uint8_t)hex[c & 15];
+		} else {
+			*p++ = c;
+		}
+	}
+	*p++ = '"';
+	return p;
+}
+
+static uint8_t *
+put_base64(uint8_t *p, struct view v)
+{
+	const int variant = sodium_base64_VARIANT_ORIGINAL;
+	size_t size = sodium_base64_encoded_len(v.len, variant);
+
+	*p++ = '"';
+	/* The NUL it ends with is where the quote goes. */
+	sodium_bin2base64((char *)p, size, v.p, v.len, variant);
+	p += size - 1;
+	*p++ = '"';
+	return p;
+}
+
+/* Metadata on its way out, each key once. */
+struct pairs {
+	struct meta_pair pair[JSONL_PAIRS_MAX];
+	size_t n;
+};
+
+static int
+add_pair(struct pairs *all, const struct meta_pair *new)
+{
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		if (view_equal(all->pair[i].key, new->key))
+			break;
+	if (i == JSONL_PAIRS_MAX)
+		return ERR_BAD;
+	all->pair[i] = *new;
+	if (i == all->n)
+		all->n++;
+	return OK;
+}
+
+/* Take meta apart, and say how many bytes put_meta() will write. */
+static int
+get_pairs(struct view meta, struct pairs *all, size_t *size)
+{
+	struct meta_walk walk;
+	struct meta_pair pair;
+	size_t i, key, value;
+	int r;
+
+	all->n = 0;
+	if ((r = meta_start(meta, &walk)) != OK)
+		return r;
+	while ((r = meta_next(&walk, &pair)) == OK)
+		if (add_pair(all, &pair) != OK)
+			return ERR_BAD;
+	if (r != ERR_NONE)
+		return r;
+	*size = all->n > 0 ? strlen("\"meta\":{},") + all->n - 1 : 0;
+	for (i = 0; i < all->n; i++) {
+		if ((key = text_size(all->pair[i].key)) == 0 ||
+		    (value = text_size(all->pair[i].value)) == 0)
+			return ERR_BAD;
+		*size += key + strlen(":") + value;
+	}
+	return OK;
+}
+
+static uint8_t *
+put_meta(uint8_t *p, const struct pairs *all)
+{
+	size_t i;
+
+	for (i = 0; i < all->n; i++) {
+		p = put_raw(p, i == 0 ? "\"meta\":{" : ",");
+		p = put_text(p, all->pair[i].key);
+		*p++ = ':';
+		p = put_text(p, all->pair[i].value);
+	}
+	return all->n > 0 ? put_raw(p, "},") : p;
+}
+
+int
+jsonl_put(const struct framing_msg *m, struct buf *out)
+{
+	struct pairs meta;
+	const char *key = "\"data\":";
+	char tag[sizeof("\"tag\":4294967295,")] = "";
+	size_t meta_len, data, size;
+	uint8_t *start, *p;
+	bool is_text = true;
+	int r;
+
+	if (m->has_tag)
+		snprintf(tag, sizeof(tag), "\"tag\":%" PRIu32 ",", m->tag);
+	if ((r = get_pairs(m->meta, &meta, &meta_len)) != OK)
+		return r;
+	if ((data = text_size(m->payload)) == 0) {
+		is_text = false;
+		key = "\"data64\":";
+		data = 1 + sodium_base64_encoded_len(
+			       m->payload.len, sodium_base64_VARIANT_ORIGINAL);
+	}
+	size = 1 + strlen(tag) + meta_len + strlen(key) + data + 2;
+	if ((r = buf_reserve(out, size, &start)) != OK)
+		return r;
+	p = put_raw(start, "{");
+	p = put_raw(p, tag);
+	p = put_meta(p, &meta);
+	p = put_raw(p, key);
+	p = is_text ? put_text(p, m->payload) : put_base64(p, m->payload);
+	p = put_raw(p, "}\n");
+	assert(p == start + size);
+	buf_commit(out, size);
+	return OK;
+}
