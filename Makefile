@@ -107,7 +107,7 @@ interop: all units       ## against YoMo's Go SDK, in every role
 
 # make lint goes on after a failure, so that one run shows all there is.
 LINTS := format layers banned symbols headers scripts man tidy
-TIDY  := $(patsubst %.c,build/tidy/%,$(LIB_SRC) $(CMD_SRC))
+TIDY  := $(SRC:%.c=build/tidy/%)
 
 lint: $(LIB)             ## every rule that a program can check
 	$(Q)$(MAKE) --no-print-directory -k $(LINTS:%=lint-%)
@@ -125,10 +125,11 @@ lint-tidy: $(TIDY)
 	@:
 
 # The object stands for all headers that the source includes.
-build/tidy/%: %.c $(O)/%.o .clang-tidy
+build/tidy/%: %.c $(O)/%.o .clang-tidy tests/.clang-tidy
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- $(LANGUAGE) >$@.out 2>&1 || { grep -v ' warnings* generated' $@.out; exit 1; }
+	$(Q)clang-tidy --quiet $< -- $(LANGUAGE) $(WARN) >$@.out 2>&1 || \
+	    { sed 's|^$(CURDIR)/||; / warnings* generated/d' $@.out; exit 1; }
 	@mv $@.out $@
 
 fmt:                     ## format the sources (clang-format)
