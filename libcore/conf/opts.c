@@ -16,8 +16,9 @@
 #define USAGE_MAX 512
 /* What getopt_long returns for option i of the table. */
 #define VAL_BASE 256
-/* The widest left column of --help. */
-#define LEFT_MAX 31
+/* Columns of --help in all, and of its widest left part. */
+#define HELP_WIDTH 79
+#define LEFT_MAX 28
 
 /* The program read, and which of its options the command line gave. */
 static const struct opt_program *program;
@@ -127,6 +128,24 @@ left(const struct opt *o, char *out, size_t size)
 	    o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
 }
 
+/* Print text in the column that starts at indent, where the cursor is. */
+static void
+print_wrapped(const char *text, int indent)
+{
+	int at = indent;
+	int n;
+
+	for (; *text != '\0'; text += n + (text[n] == ' ')) {
+		n = (int)strcspn(text, " ");
+		if (at > indent && at + 1 + n > HELP_WIDTH) {
+			printf("\n%*s", indent, "");
+			at = indent;
+		}
+		at += printf(at > indent ? " %.*s" : "%.*s", n, text);
+	}
+	putchar('\n');
+}
+
 static void
 print_help(const struct opt_program *p)
 {
@@ -138,11 +157,14 @@ print_help(const struct opt_program *p)
 		if ((n = left(o, text, sizeof(text))) > width && n <= LEFT_MAX)
 			width = n;
 	printf("usage: %s %s\n%s\n\n", p->name, p->synopsis, p->purpose);
-	for (o = p->opts; o->name != NULL; o++)
-		if (left(o, text, sizeof(text)) <= width)
-			printf("%-*s  %s\n", width, text, o->help);
+	for (o = p->opts; o->name != NULL; o++) {
+		n = left(o, text, sizeof(text));
+		if (n <= width)
+			printf("%-*s  ", width, text);
 		else
-			printf("%s\n%*s  %s\n", text, width, "", o->help);
+			printf("%s\n%*s  ", text, width, "");
+		print_wrapped(o->help, width + 2);
+	}
 }
 
 static _Noreturn void

@@ -59,7 +59,9 @@ static const struct opt toy_opts[] = {
     {0, "every", OPT_DURATION, AT(time), "TIME", "a duration", NULL},
     {'w', "word", OPT_LIST, AT(words), "WORD", "a word", NULL},
     {'t', "tag", OPT_TAGS, AT(tags), "TAGS", "tags", NULL},
-    {0, "token", OPT_SECRETS, AT(tokens), "TOKEN", "a token", NULL},
+    {0, "token", OPT_SECRETS, AT(tokens), "TOKEN-OF-A-LONG-NAME",
+	"a help that is longer than what is left of the line goes on below",
+	NULL},
     {0, "call", OPT_CALL, 0, "TEXT", "a call", parse_call},
     COMMON_CLIENT_OPTS,
     COMMON_OPTS,
@@ -493,6 +495,8 @@ help_fits_the_screen_and_shows_every_option(void **state)
 	}
 	assert_non_null(strstr(said, "\n  -z, --zipper ADDR"));
 	assert_non_null(strstr(said, "\n      --ca FILE"));
+	assert_non_null(strstr(said, "-NAME\n                            "
+				     "  a help that is longer than"));
 	line = strtok_r(said, "\n", &save);
 	for (; line != NULL; line = strtok_r(NULL, "\n", &save))
 		if (strlen(line) > 79)
