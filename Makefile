@@ -141,7 +141,10 @@ fmt:                     ## format the sources (clang-format)
 # What is installed: from:to:mode, to being below PREFIX.
 FILES := $(foreach b,$(BINS),$(b):bin/$(notdir $(b)):755) \
          $(foreach m,$(wildcard man/*.[1-9]),$(m):share/man/man$(subst \
-           .,,$(suffix $(m)))/$(notdir $(m)):644)
+           .,,$(suffix $(m)))/$(notdir $(m)):644) \
+         $(foreach n,$(NAMES),scripts/completion/yomo.bash:share/$(strip \
+           bash-completion/completions)/$(n):644) \
+         scripts/completion/_yomo:share/zsh/site-functions/_yomo:644
 
 install: all             ## into PREFIX=/usr/local, below DESTDIR=
 	$(Q)for f in $(FILES); do \
