@@ -58,7 +58,7 @@ y3_get(struct view *in, size_t max, struct y3_packet *out)
 	if (in->len > 2 && p[1] < 0x40) {
 		head = 2;
 		len = p[1];
-	} else if (in->len > 2 && p[1] < 0xc0 && p[2] < 0x80) {
+	} else if (in->len > 2 && (p[1] & 0xc0) == 0x80 && p[2] < 0x80) {
 		head = 3;
 		len = (size_t)(p[1] & 0x3f) << 7 | p[2];
 	}

@@ -25,6 +25,8 @@ static const struct {
     {"value cut short", BYTES(0x01, 0x02, 0xaa), ERR_MORE, 0, 3},
     {"negative length", BYTES(0x01, 0x7f), ERR_BAD, 0, 2},
     {"negative length of two bytes", BYTES(0x01, 0xff, 0x3f), ERR_BAD, 0, 3},
+    {"negative length, and more bytes", BYTES(0x01, 0x40, 0x00, 0x00), ERR_BAD,
+	0, 4},
     {"negative is known by its first byte", BYTES(0x01, 0xff), ERR_BAD, 0, 2},
     {"length of seven bytes",
 	BYTES(0x01, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01), ERR_BAD, 0, 8},
@@ -112,6 +114,31 @@ a_length_written_is_the_length_read(void **state)
 			assert_int_equal(y3_peek((struct view){bytes, head},
 					     edges[i] - 1, &size),
 			    ERR_LIMIT);
+	}
+}
+
+static void
+short_lengths_are_read_as_all_others(void **state)
+{
+	static uint8_t bytes[3 + 0x1fff] = {0x01};
+	struct y3_packet c = {0};
+	struct view in, all = {bytes, sizeof(bytes)};
+	size_t head = 0, len = 0;
+	unsigned i;
+	int r;
+
+	(void)state;
+	for (i = 0; i <= UINT16_MAX; i++) {
+		bytes[1] = (uint8_t)(i >> 8);
+		bytes[2] = (uint8_t)i;
+		in = all;
+		r = y3_get_header(in, 0x1fff, &head, &len);
+		if (y3_get(&in, 0x1fff, &c) != r)
+			fail_msg("%04x: not %s", i, err_str(r));
+		if (r == OK) {
+			assert_int_equal(c.value.len, len);
+			assert_ptr_equal(c.value.p, bytes + head);
+		}
 	}
 }
 
@@ -261,6 +288,7 @@ main(void)
 	    cmocka_unit_test(
 		the_first_byte_is_a_node_bit_an_ignored_bit_and_an_id),
 	    cmocka_unit_test(a_length_written_is_the_length_read),
+	    cmocka_unit_test(short_lengths_are_read_as_all_others),
 	    cmocka_unit_test(every_prefix_of_a_packet_wants_more),
 	    cmocka_unit_test(lengths_are_those_of_go),
 	    cmocka_unit_test(numbers_are_those_of_go),
