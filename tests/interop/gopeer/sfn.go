@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/yomorun/yomo"
 	"github.com/yomorun/yomo/core/frame"
@@ -102,9 +103,9 @@ func runSfn(args []string) error {
 	case <-s.full:
 	}
 	s.finish()
-	// Close may never return once the zipper has closed the connection.
-	os.Exit(0)
-	return nil
+	// Close never returns once the zipper has closed the connection.
+	time.AfterFunc(closeWait, func() { os.Exit(0) })
+	return f.Close()
 }
 
 // took counts one message, in any goroutine.
@@ -120,6 +121,9 @@ func (s *sink) took(n int) {
 func (s *sink) take(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.limit != 0 && s.count.Load() >= s.limit {
+		return
+	}
 	if s.format == "len32" {
 		var head [4]byte
 		binary.BigEndian.PutUint32(head[:], uint32(len(b)))
