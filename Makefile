@@ -30,8 +30,9 @@ FUZZERS := $(FUZZ_SRC:%.c=$(O)/%)
 # What units share, and the allocators that tests/unit/faults.h lets fail.
 UNIT_OBJ := $(patsubst %.c,$(O)/%.o,$(filter-out %_test.c,$(UNIT_SRC)))
 
+# V=1 shows the commands, -s not even the names.
 Q   = $(if $(filter 1,$(V)),,@)
-say = $(if $(Q),@printf '%-6s %s\n' $(1) $(2))
+say = $(if $(Q),$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,@printf '%-6s %s\n' $(1) $(2)))
 
 all: $(LIB) $(BINS)      ## the programs, in build/bin
 
