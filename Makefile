@@ -92,6 +92,13 @@ T ?= $(UNITS) $(FUZZERS) $(sort $(wildcard tests/e2e/*.t))
 check: all units         ## unit and end-to-end tests (T=FILES: only these)
 	$(Q)$(TEST_ENV) prove -e scripts/run-test $(PROVE) $(T)
 
+# What the sanitizers of gcc do not see: the use of bytes that nobody wrote.
+# Not the tests that run themselves anew, which valgrind cannot follow.
+memcheck: units          ## unit tests under valgrind
+	$(Q)$(TEST_ENV) VALGRIND_OPTS='-q --error-exitcode=99' \
+	    prove -e 'scripts/run-test valgrind' $(PROVE) \
+	    $(filter-out %/opts_test %/tls_test,$(UNITS))
+
 fuzz:                    ## each fuzz target for FUZZ_SECONDS=30 (clang)
 	$(Q)$(MAKE) --no-print-directory FUZZ=1 fuzz-programs
 	$(Q)scripts/fuzz $(FUZZ_SECONDS) $(FUZZ_SRC:%.c=build/fuzz/%)
@@ -170,7 +177,7 @@ help:                    ## this text
 	@sed -n 's/^#   /     /p' scripts/flags.mk
 
 -include $(SRC:%.c=$(O)/%.d)
-.PHONY: all units check fuzz fuzz-programs bench interop lint $(LINTS:%=lint-%) \
+.PHONY: all units check memcheck fuzz fuzz-programs bench interop lint $(LINTS:%=lint-%) \
         fmt install uninstall dist clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
