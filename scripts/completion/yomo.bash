@@ -23,8 +23,6 @@ _yomo_argument() {
 	FILE) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	ADDR) mapfile -t COMPREPLY < <(compgen -A hostname -- "$cur") ;;
 	GROUP) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
-	FORMAT) mapfile -t COMPREPLY < <(compgen -W \
-	    'raw lines nul len32 netstring json frames' -- "$cur") ;;
 	*'|'*) mapfile -t COMPREPLY < <(compgen -W "${arg//|/ }" -- "$cur") ;;
 	*) COMPREPLY=() ;;
 	esac
