@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "faults.h"
 #include "net/loop.h"
+#include "turns.h"
 
 #define MS 1000000u
 
@@ -30,32 +31,6 @@ teardown(void **state)
 	loop_free(l);
 	l = NULL;
 	return 0;
-}
-
-/* Run the loop for n more turns. */
-struct countdown {
-	struct task task;
-	int n;
-};
-
-static void
-count_down(void *arg)
-{
-	struct countdown *c = arg;
-
-	if (c->n-- > 0)
-		task_post(l, &c->task);
-	else
-		loop_stop(l, 0);
-}
-
-static void
-run_turns(int n)
-{
-	struct countdown c = {.task = {.fn = count_down, .arg = &c}, .n = n};
-
-	task_post(l, &c.task);
-	assert_int_equal(loop_run(l), 0);
 }
 
 /* What happened, as letters in the order in which it did. */
@@ -112,7 +87,7 @@ the_first_status_counts_and_the_loop_may_run_again(void **state)
 	assert_false(loop_stopping(l));
 	loop_stop(l, 3);
 	assert_int_equal(loop_run(l), 3);
-	run_turns(2);
+	turns_run(l, 3);
 }
 
 /* Timers */
@@ -235,7 +210,7 @@ a_timer_may_stop_another_that_is_due(void **state)
 	other = &b;
 	timer_set(l, &a, 1);
 	timer_set(l, &b, 2);
-	run_turns(3);
+	turns_run(l, 4);
 	assert_string_equal(story, "");
 }
 
@@ -261,7 +236,7 @@ a_timer_set_again_in_the_past_starves_nobody(void **state)
 	busy.fn = set_again;
 	timer_set(l, &busy, 1);
 	timer_set(l, &t, 2);
-	run_turns(20);
+	turns_run(l, 21);
 	assert_string_equal(story, "bxbbbb");
 }
 
@@ -273,7 +248,7 @@ a_timer_that_was_put_off_rings_only_then(void **state)
 
 	(void)state;
 	timer_set(l, &t, at - 2 * MS);
-	run_turns(1); /* the clock is armed for the first time */
+	turns_run(l, 2); /* the clock is armed for the first time */
 	timer_set(l, &t, at);
 	loop_run(l);
 	assert_true(loop_now(l) >= at);
@@ -316,7 +291,7 @@ a_task_posted_often_runs_once_a_turn(void **state)
 	task_post(l, &tb);
 	task_post(l, &ta);
 	task_post(l, &tb);
-	run_turns(2);
+	turns_run(l, 3);
 	assert_string_equal(story, "ba");
 }
 
@@ -346,11 +321,11 @@ a_task_posted_by_a_task_runs_in_the_same_turn(void **state)
 	task_post(l, &first);
 	task_post(l, &third);
 	task_post(l, &turn);
-	run_turns(0);
+	turns_run(l, 1);
 	assert_string_equal(story, "1.2");
 	/* What posted itself has waited. */
 	task_cancel(l, &first);
-	run_turns(1);
+	turns_run(l, 2);
 	assert_string_equal(story, "1.2");
 }
 
@@ -370,7 +345,7 @@ a_task_may_cancel_what_it_posted_again(void **state)
 	begin_story();
 	first = (struct task){.fn = cancel_itself_again};
 	task_post(l, &first);
-	run_turns(3);
+	turns_run(l, 4);
 	assert_string_equal(story, "c");
 }
 
@@ -433,7 +408,7 @@ a_busy_task_does_not_keep_descriptors_waiting(void **state)
 	open_pipe();
 	assert_int_equal(watch_open(&w, l, fds[1], tell_events, NULL), OK);
 	watch_want(w, WATCH_OUT);
-	run_turns(3);
+	turns_run(l, 4);
 	assert_string_equal(story, "o.o.o.o.");
 	close_both();
 }
@@ -449,20 +424,20 @@ events_come_as_wanted(void **state)
 		open_pair();
 		assert_int_equal(
 		    opens[i](&w, l, fds[0], tell_events, NULL), OK);
-		run_turns(1);
+		turns_run(l, 2);
 		assert_string_equal(story, "");
 		assert_int_equal(write(fds[1], "x", 1), 1);
 		watch_want(w, WATCH_IN);
-		run_turns(0);
+		turns_run(l, 1);
 		assert_string_equal(story, "i.");
 		watch_want(w, WATCH_OUT);
-		run_turns(0);
+		turns_run(l, 1);
 		assert_string_equal(story, "i.o.");
 		watch_want(w, WATCH_IN | WATCH_OUT);
-		run_turns(0);
+		turns_run(l, 1);
 		assert_string_equal(story, "i.o.io.");
 		watch_want(w, 0);
-		run_turns(2);
+		turns_run(l, 3);
 		assert_string_equal(story, "i.o.io.");
 		close_both();
 	}
@@ -481,11 +456,11 @@ a_reader_going_away_is_told_once(void **state)
 		    opens[i](&w, l, fds[1], tell_events_and_stop, NULL), OK);
 		close(fds[0]);
 		loop_run(l);
-		run_turns(3);
+		turns_run(l, 4);
 		assert_string_equal(story, "g.");
 		watch_want(w, WATCH_OUT); /* asked again, it is told again */
 		loop_run(l);
-		run_turns(3);
+		turns_run(l, 4);
 		assert_int_equal(story[story_len - 2], 'g');
 		fds[0] = dup(fds[1]);
 		close_both();
@@ -506,7 +481,7 @@ a_writer_going_away_is_told_once(void **state)
 		    opens[i](&w, l, fds[0], tell_events_and_stop, NULL), OK);
 		close(fds[1]);
 		loop_run(l);
-		run_turns(3);
+		turns_run(l, 4);
 		assert_string_equal(story, "g.");
 		watch_want(w, WATCH_IN); /* what is in the pipe can be read */
 		loop_run(l);
@@ -528,14 +503,14 @@ a_peer_that_ended_its_half_is_not_gone(void **state)
 		assert_int_equal(
 		    opens[i](&w, l, fds[0], tell_events, NULL), OK);
 		assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
-		run_turns(2);
+		turns_run(l, 3);
 		assert_string_equal(story, "");
 		watch_want(w, WATCH_IN);
-		run_turns(1);
+		turns_run(l, 2);
 		assert_string_equal(story, "i.i.");
 		watch_want(w, 0);
 		close(fds[1]);
-		run_turns(3);
+		turns_run(l, 4);
 		assert_string_equal(story, "i.i.g.");
 		fds[1] = dup(fds[0]);
 		close_both();
@@ -553,11 +528,11 @@ urgent_data_is_not_an_event(void **state)
 		skip();
 	}
 	assert_int_equal(watch_open(&w, l, fds[0], tell_events, NULL), OK);
-	run_turns(3);
+	turns_run(l, 4);
 	assert_string_equal(story, "");
 	close(fds[1]);
 	watch_want(w, WATCH_IN);
-	run_turns(0);
+	turns_run(l, 1);
 	assert_int_equal(story[0], 'i');
 	fds[1] = dup(fds[0]);
 	close_both();
@@ -596,7 +571,7 @@ a_shared_watch_leaves_the_flags_alone(void **state)
 	assert_int_equal(
 	    watch_open_shared(&w, l, fds[0], tell_events, NULL), OK);
 	watch_want(w, WATCH_IN | WATCH_OUT);
-	run_turns(1);
+	turns_run(l, 2);
 	assert_int_equal(fcntl(fds[0], F_GETFL), before);
 	close_both();
 }
@@ -626,7 +601,7 @@ no_event_comes_after_closing_though_it_was_ready(void **state)
 	    watch_open(&peer, l, fds[1], close_the_other, &peer), OK);
 	watch_want(w, WATCH_OUT);
 	watch_want(peer, WATCH_OUT);
-	run_turns(0);
+	turns_run(l, 1);
 	assert_string_equal(story, "c");
 	watch_close(peer);
 	peer = NULL;
@@ -655,7 +630,7 @@ a_number_may_be_watched_again_at_once(void **state)
 	assert_int_equal(
 	    watch_open(&w, l, fds[0], close_and_open_again, NULL), OK);
 	watch_want(w, WATCH_OUT);
-	run_turns(1);
+	turns_run(l, 2);
 	assert_string_equal(story, "co.");
 	close_both();
 }

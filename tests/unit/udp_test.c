@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "faults.h"
 #include "net/udp.h"
+#include "turns.h"
 
 /*
  * The kernel's refusals are made here: these stand before the C library's own,
@@ -243,23 +244,6 @@ expect_numbered(size_t n, size_t segment, size_t last)
 	}
 }
 
-/* Run the loop for one turn. */
-static void
-stop(void *arg)
-{
-	(void)arg;
-	loop_stop(l, 0);
-}
-
-static void
-run_turn(void)
-{
-	struct task t = {.fn = stop};
-
-	task_post(l, &t);
-	loop_run(l);
-}
-
 static const struct {
 	const char *host;
 	const char *via;
@@ -429,7 +413,7 @@ a_burst_taken_in_part_is_sent_whole(void **state)
 				     1, NULL, NULL, 0),
 		    left < 3 ? ERR_MORE : OK);
 		sends_left = 0;
-		run_turn();
+		turns_run(l, 1);
 		assert_int_equal(client.rooms, 0);
 		sends_left = -1;
 		expect_numbered(150, 1200, 1200);
@@ -517,7 +501,7 @@ a_closed_socket_tells_no_refusal(void **state)
 	assert_int_equal(send_to_server(1, 1), ERR_GONE);
 	udp_close(client.udp);
 	client.udp = NULL;
-	run_turn();
+	turns_run(l, 1);
 	assert_int_equal(client.refused, 0);
 }
 
@@ -532,7 +516,7 @@ a_listener_is_not_disturbed_by_refusals(void **state)
 	    udp_send(server.udp, numbered(1, 1), 1, &a, NULL, 0), OK);
 	assert_int_equal(
 	    udp_send(server.udp, numbered(1, 1), 1, &a, NULL, 0), OK);
-	run_turn();
+	turns_run(l, 1);
 	assert_int_equal(server.refused, 0);
 	send_to_server(1, 1);
 	expect_numbered(1, 1, 1);
@@ -593,7 +577,7 @@ a_flood_is_read_in_turns(void **state)
 	connect_ends("127.0.0.1", "127.0.0.1");
 	send_plainly(400, 5);
 	while (server.n < 400) {
-		run_turn();
+		turns_run(l, 1);
 		assert_true(server.n <= 64u * (unsigned)++turns);
 	}
 	assert_int_equal(server.pauses, turns);
@@ -607,8 +591,8 @@ nothing_comes_after_closing_within_a_burst(void **state)
 	server.close_at = 5;
 	send_to_server(64, 1);
 	send_plainly(20, 5);
-	run_turn();
-	run_turn();
+	turns_run(l, 1);
+	turns_run(l, 1);
 	assert_int_equal(server.n, 5);
 	assert_int_equal(server.pauses, 0);
 }
