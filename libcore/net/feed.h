@@ -32,7 +32,8 @@ struct feed_ops {
 
 	/*
 	 * Called once, last: OK after the end of input, ERR_SYS when reading
-	 * failed (said in the log), ERR_LIMIT when max bytes were left lying.
+	 * failed (said in the log), ERR_LIMIT when max bytes were left lying,
+	 * ERR_NOMEM when there is no memory for what was left.
 	 */
 	void (*end)(void *arg, int r);
 };
@@ -41,7 +42,7 @@ struct feed_conf {
 	int fd;		  /* borrowed until feed_close() */
 	bool owned;	  /* ours alone (O_NONBLOCK may be set, and is) */
 	size_t read_max;  /* the most bytes a read takes; 0: FEED_TURN_MAX */
-	size_t max;	  /* the most bytes held for the taker */
+	size_t max;	  /* the most bytes held for the taker; 0: no limit */
 	const char *name; /* in messages: "standard input" */
 };
 
@@ -51,11 +52,12 @@ struct feed;
 int feed_open(struct feed **out, struct loop *l, const struct feed_conf *conf,
     const struct feed_ops *ops, void *arg);
 
-/* After FEED_WAIT: offer what is held, then read on.  In a task, not at once.
- */
+/* After FEED_WAIT: offer what is held, then read on.  In a task, not at once;
+ * also from within take. */
 void feed_resume(struct feed *f);
 
-/* Stop; no callback comes after it.  Also from within take and end. */
+/* Stop; no callback comes after it.  Also from within take and end.  NULL is
+ * nothing. */
 void feed_close(struct feed *f);
 
 #endif /* NET_FEED_H */
