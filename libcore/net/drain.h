@@ -25,12 +25,14 @@ struct drain_ops {
 struct drain_conf {
 	int fd;
 	bool owned;	  /* ours alone; closed by the drain */
-	size_t full;	  /* drain_full() from this many bytes waiting */
+	size_t full;	  /* drain_full() from this many bytes waiting; not 0 */
 	const char *name; /* in messages: "standard output" */
 };
 
 struct drain;
 
+/* ERR_SYS, said in the log; ERR_NOMEM.  Then even an owned fd is the caller's.
+ */
 int drain_open(struct drain **out, struct loop *l,
     const struct drain_conf *conf, const struct drain_ops *ops, void *arg);
 
@@ -49,7 +51,8 @@ size_t drain_waiting(const struct drain *d);
 /* Write what waits, then close (an owned fd) and call end(OK). */
 void drain_finish(struct drain *d);
 
-/* Drop what waits; no callback comes after it.  Also from within callbacks. */
+/* Drop what waits; no callback comes after it.  Also from within callbacks.
+ * NULL is nothing. */
 void drain_close(struct drain *d);
 
 #endif /* NET_DRAIN_H */

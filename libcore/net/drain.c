@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "net/drain.h"
+#include "net/port.h"
+
+/* What a turn writes to a file, which cannot say that it is full. */
+#define DRAIN_TURN_MAX (256u << 10)
+
+enum drain_state {
+	DRAIN_OPEN,
+	DRAIN_FINISHING, /* drain_finish() was called */
+	DRAIN_LAST,	 /* all is written; the thread has still to say so */
+	DRAIN_ENDED,
+	DRAIN_CLOSED,
+};
+
+struct drain {
+	struct loop *loop;
+	struct drain_conf conf;
+	struct port port;
+	struct buf out; /* what waits */
+	enum drain_state state;
+	bool blocked; /* the port takes nothing now */
+	bool asked;   /* drain_full() was true: room() is owed */
+	struct task work;
+	struct task reap;
+	const struct drain_ops *ops;
+	void *arg;
+};
+
+/* Close what is ours; OK, or ERR_SYS if the last bytes were not stored. */
+static int
+release(struct drain *d)
+{
+	port_close(&d->port);
+	if (!d->conf.owned)
+		return OK;
+	d->conf.owned = false;
+	return close(d->conf.fd) == 0 ? OK : port_result(&d->port, errno);
+}
+
+static void
+end(struct drain *d, int r)
+{
+	int closed = release(d);
+
+	d->state = DRAIN_ENDED;
+	buf_fini(&d->out);
+	d->ops->end(d->arg, r != OK ? r : closed);
+}
+
+/* One write of what waits; OK, or what the failure comes to. */
+static int
+write_once(struct drain *d)
+{
+	struct view v = buf_view(&d->out);
+	ssize_t n;
+
+	if (d->port.watch == NULL && v.len > DRAIN_TURN_MAX)
+		v.len = DRAIN_TURN_MAX;
+	n = port_write(&d->port, v.p, v.len);
+	if (n == -1 && errno != EAGAIN)
+		return port_result(&d->port, errno);
+	if (n > 0)
+		buf_consume(&d->out, (size_t)n);
+	d->blocked = d->port.watch != NULL && d->out.len > 0;
+	return OK;
+}
+
+/* Tell that there is room, if it was asked for. */
+static void
+tell_room(struct drain *d)
+{
+	if (!d->asked || d->out.len > d->conf.full / 2)
+		return;
+	d->asked = false;
+	d->ops->room(d->arg);
+}
+
+/* Every event ends here: write what waits, then finish or ask for more. */
+static void
+step(struct drain *d)
+{
+	int r;
+
+	if (d->out.len > 0 && !d->blocked && (r = write_once(d)) != OK) {
+		end(d, r);
+		return;
+	}
+	tell_room(d);
+	if (d->state == DRAIN_CLOSED)
+		return;
+	if (d->port.watch != NULL)
+		watch_want(d->port.watch, d->blocked ? WATCH_OUT : 0);
+	else if (d->out.len > 0)
+		task_post(d->loop, &d->work);
+	if (d->state != DRAIN_FINISHING || d->out.len > 0)
+		return;
+	if (port_finish(&d->port))
+		d->state = DRAIN_LAST;
+	else
+		end(d, OK);
+}
+
+static bool
+is_under_way(const struct drain *d)
+{
+	return d->state == DRAIN_OPEN || d->state == DRAIN_FINISHING ||
+	       d->state == DRAIN_LAST;
+}
+
+static void
+on_ready(void *arg, int events)
+{
+	struct drain *d = arg;
+
+	assert(is_under_way(d));
+	if (events & WATCH_GONE) {
+		end(d, port_result(&d->port, EPIPE));
+		return;
+	}
+	d->blocked = false;
+	step(d);
+}
+
+static void
+on_work(void *arg)
+{
+	struct drain *d = arg;
+
+	if (d->state == DRAIN_OPEN || d->state == DRAIN_FINISHING)
+		step(d);
+}
+
+static void
+free_drain(void *arg)
+{
+	struct drain *d = arg;
+
+	buf_fini(&d->out);
+	free(d);
+}
+
+int
+drain_open(struct drain **out, struct loop *l, const struct drain_conf *conf,
+    const struct drain_ops *ops, void *arg)
+{
+	struct port_conf pc = {.fd = conf->fd,
+	    .owned = conf->owned,
+	    .writing = true,
+	    .name = conf->name};
+	struct drain *d;
+	int r;
+
+	assert(conf->full > 0);
+	if ((d = calloc(1, sizeof(*d))) == NULL)
+		return ERR_NOMEM;
+	d->loop = l;
+	d->conf = *conf;
+	d->ops = ops;
+	d->arg = arg;
+	d->work = (struct task){.fn = on_work, .arg = d};
+	d->reap = (struct task){.fn = free_drain, .arg = d};
+	if ((r = port_open(&d->port, l, &pc, on_ready, d)) != OK) {
+		free(d);
+		return r;
+	}
+	*out = d;
+	return OK;
+}
+
+struct buf *
+drain_buf(struct drain *d)
+{
+	return &d->out;
+}
+
+void
+drain_flush(struct drain *d)
+{
+	if (!d->blocked && is_under_way(d))
+		task_post(d->loop, &d->work);
+}
+
+bool
+drain_full(struct drain *d)
+{
+	if (d->out.len < d->conf.full)
+		return false;
+	d->asked = true;
+	return true;
+}
+
+size_t
+drain_waiting(const struct drain *d)
+{
+	return d->out.len;
+}
+
+void
+drain_finish(struct drain *d)
+{
+	if (d->state != DRAIN_OPEN)
+		return;
+	d->state = DRAIN_FINISHING;
+	drain_flush(d);
+}
+
+void
+drain_close(struct drain *d)
+{
+	if (d == NULL || d->state == DRAIN_CLOSED)
+		return;
+	d->state = DRAIN_CLOSED;
+	release(d);
+	task_cancel(d->loop, &d->work);
+	task_post(d->loop, &d->reap); /* we may be in one of its callbacks */
+}
