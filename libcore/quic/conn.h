@@ -7,7 +7,7 @@
  *   write.c    bursts of packets, fair between streams
  *   mtu.c      paths that stop taking large packets
  *   session.c  the TLS side
- *   server.c   which datagram is whose; cid.c, token.c help it
+ *   server.c   which datagram is whose; cid.c, crowd.c, grave.c, token.c help
  */
 #ifndef QUIC_CONN_H
 #define QUIC_CONN_H
@@ -112,6 +112,10 @@ uint64_t quic_tick(struct quic *q, uint64_t now);
 /* The connection is over; error says what the peer is told.  Once. */
 void quic_fail(struct quic *q, enum quic_end_kind kind, int liberr);
 
+/* Whether the n-th datagram after our last words is answered by them: the 1st,
+ * 2nd, 4th and 8th are. */
+bool quic_says_again(unsigned n);
+
 /* For the callbacks of ngtcp2: what to return once the end has come. */
 int quic_verdict(const struct quic *q);
 
@@ -132,6 +136,7 @@ int quic_server_new_cid(
     struct quic *q, ngtcp2_cid *cid, uint8_t *token, size_t len);
 void quic_server_retire_cid(struct quic *q, const ngtcp2_cid *cid);
 void quic_server_completed(struct quic *q);
+void quic_server_give_token(struct quic *q, const struct addr *peer);
 void quic_server_forget(struct quic *q);
 
 #endif /* QUIC_CONN_H */

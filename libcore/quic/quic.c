@@ -13,7 +13,7 @@
 #define FIRST_DCID_BYTES 16
 
 /* The most packets of ours that answer what comes after the last words. */
-#define LAST_WORDS_MAX 3
+#define LAST_WORDS_MAX 4
 
 static const uint32_t VERSIONS[] = {NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2};
 #define N_VERSIONS (sizeof(VERSIONS) / sizeof(VERSIONS[0]))
@@ -147,6 +147,25 @@ on_completed(ngtcp2_conn *conn, void *arg)
 	return quic_verdict(q);
 }
 
+/* The client is where it says it is: a token for its new address. */
+static int
+on_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path,
+    const ngtcp2_path *fallback, ngtcp2_path_validation_result res, void *arg)
+{
+	struct quic *q = arg;
+	struct addr a = {.len = path->remote.addrlen};
+
+	(void)conn;
+	(void)fallback;
+	if (res != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS ||
+	    !(flags & NGTCP2_PATH_VALIDATION_FLAG_NEW_TOKEN) ||
+	    q->origin.server == NULL)
+		return 0;
+	memcpy(&a.in6, path->remote.addr, path->remote.addrlen);
+	quic_server_give_token(q, &a);
+	return 0;
+}
+
 static int
 on_stateless_reset(
     ngtcp2_conn *conn, const ngtcp2_pkt_stateless_reset2 *sr, void *arg)
@@ -168,6 +187,7 @@ callbacks(void)
 	    .handshake_completed = on_completed,
 	    .get_new_connection_id2 = on_new_cid,
 	    .remove_connection_id = on_retire_cid,
+	    .path_validation = on_path_validation,
 	    .recv_stateless_reset2 = on_stateless_reset,
 	};
 
@@ -342,14 +362,23 @@ quic_free(struct quic *q)
 	free(q);
 }
 
-/* After our last words: repeat them at the 2nd, 4th and 8th datagram. */
-static void
-heard_after_end(struct quic *q)
+bool
+quic_says_again(unsigned n)
 {
-	unsigned n = ++q->heard_after;
+	return n < 1u << LAST_WORDS_MAX && (n & (n - 1)) == 0;
+}
 
-	if (n > 1 && n <= 1u << LAST_WORDS_MAX && (n & (n - 1)) == 0)
-		q->repeat = true;
+/* The client may have moved; ngtcp2 says where to. */
+static void
+note_peer(struct quic *q, const struct addr *from)
+{
+	const ngtcp2_addr *now;
+
+	if (addr_equal(from, &q->peer))
+		return;
+	now = &ngtcp2_conn_get_path(q->conn)->remote;
+	q->peer = (struct addr){.len = now->addrlen};
+	memcpy(&q->peer.in6, now->addr, now->addrlen);
 }
 
 int
@@ -367,6 +396,9 @@ quic_take(struct quic *q, struct view datagram, const struct addr *local,
 	    datagram.len, quic_tick(q, now));
 	q->entered = false;
 	judge_read(q, r);
+	if (q->end.kind == QUIC_ALIVE)
+		quic_mtu_look(q, q->now, false);
+	note_peer(q, peer);
 	return r;
 }
 
@@ -378,7 +410,7 @@ quic_read(struct quic *q, struct view datagram, const struct addr *local,
 	if (datagram.len == 0)
 		return;
 	if (q->end.kind != QUIC_ALIVE)
-		heard_after_end(q);
+		q->repeat = q->repeat || quic_says_again(++q->heard_after);
 	else
 		quic_take(q, datagram, local, peer, ecn, now);
 }
@@ -401,6 +433,8 @@ quic_expire(struct quic *q, uint64_t now)
 		quic_fail(q, QUIC_HANDSHAKE_LATE, r);
 	else if (r != 0)
 		quic_fail(q, QUIC_FAILED, r);
+	else
+		quic_mtu_look(q, now, true);
 }
 
 uint64_t

@@ -9,6 +9,7 @@
 #include "quic/cid.h"
 #include "quic/conn.h"
 #include "quic/crowd.h"
+#include "quic/grave.h"
 #include "quic/server.h"
 #include "quic/token.h"
 
@@ -29,6 +30,7 @@ struct quic_server {
 	const struct quic_server_ops *ops;
 	void *arg;
 	struct quic_cids cids;
+	struct quic_graves graves;
 	struct quic_crowds crowds;
 	struct quic_counts counts;
 	uint64_t answers;    /* that may still be given now */
@@ -59,6 +61,7 @@ quic_server_new(struct quic_server **out, const struct quic_server_conf *conf,
 	s->arg = arg;
 	s->answers = ANSWERS_BURST;
 	quic_cid_init(&s->cids);
+	quic_grave_init(&s->graves, &s->cids);
 	quic_crowd_init(&s->crowds);
 	if ((r = quic_session_offer(conf->conn.tls)) != OK) {
 		free(s);
@@ -74,6 +77,7 @@ quic_server_free(struct quic_server *s)
 	if (s == NULL)
 		return;
 	assert(s->counts.conns == 0);
+	quic_grave_fini(&s->graves);
 	sodium_memzero(&s->conf, sizeof(s->conf));
 	free(s);
 }
@@ -264,17 +268,31 @@ leave_half_open(struct quic *q)
 }
 
 void
-quic_server_completed(struct quic *q)
+quic_server_give_token(struct quic *q, const struct addr *peer)
 {
 	struct quic_server *s = q->origin.server;
 	uint8_t token[QUIC_TOKEN_MAX];
 	size_t n;
 
-	leave_half_open(q);
-	s->counts.accepted++;
-	n = quic_token_regular(s->conf.token_key, &q->peer, q->now, token);
+	n = quic_token_regular(s->conf.token_key, peer, q->now, token);
 	if (n > 0) /* without memory the client just gets none */
 		(void)ngtcp2_conn_submit_new_token(q->conn, token, n);
+}
+
+void
+quic_server_completed(struct quic *q)
+{
+	leave_half_open(q);
+	q->origin.server->counts.accepted++;
+	quic_server_give_token(q, &q->peer);
+}
+
+/* Did it end with words, ours or the peer's?  Otherwise it just vanished. */
+static bool
+is_to_be_buried(const struct quic *q)
+{
+	return q->last_words != NULL || q->end.kind == QUIC_CLOSED_APP ||
+	       q->end.kind == QUIC_CLOSED_TRANSPORT;
 }
 
 void
@@ -284,6 +302,12 @@ quic_server_forget(struct quic *q)
 	struct quic_cid *c;
 
 	leave_half_open(q);
+	if (is_to_be_buried(q)) {
+		quic_grave_dig(&s->graves, q->origin.cids, q->last_words,
+		    q->now + 3 * ngtcp2_conn_get_pto(q->conn));
+		q->origin.cids = NULL;
+		q->last_words = NULL;
+	}
 	while ((c = q->origin.cids) != NULL) {
 		q->origin.cids = c->next;
 		quic_cid_free(&s->cids, c);
@@ -431,6 +455,36 @@ read_first(struct quic_server *s, const struct arrival *a)
 		s->counts.refused++;
 }
 
+/* A packet of a connection that is over, perhaps because its end was lost. */
+static void
+disturb(struct quic_server *s, const struct arrival *a, struct quic_grave *g)
+{
+	const struct quic_held *words = quic_grave_heard(g, a->bytes.len);
+
+	if (words != NULL)
+		answer(s, a, words->bytes, (ngtcp2_ssize)words->len);
+}
+
+/* The datagram's first packet has id vc->dcid, of which we know. */
+static void
+read_known(struct quic_server *s, const struct arrival *a, struct quic_cid *c)
+{
+	struct quic *q = c->quic;
+
+	if (q == NULL) {
+		disturb(s, a, c->grave);
+		return;
+	}
+	quic_read(q, a->bytes, a->local, a->peer, a->ecn, a->now);
+	s->ops->touched(q->arg);
+}
+
+static bool
+is_routable(const struct addr *a)
+{
+	return a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6;
+}
+
 void
 quic_server_read(struct quic_server *s, struct view datagram,
     const struct addr *local, const struct addr *peer, uint8_t ecn,
@@ -441,26 +495,19 @@ quic_server_read(struct quic_server *s, struct view datagram,
 	struct quic_cid *c;
 	int r = NGTCP2_ERR_INVALID_ARGUMENT;
 
+	assert(is_routable(local) && is_routable(peer));
+	quic_grave_expire(&s->graves, now);
 	if (datagram.len > 0)
 		r = ngtcp2_pkt_decode_version_cid(
 		    &vc, datagram.p, datagram.len, QUIC_CID_BYTES);
-	if (r == NGTCP2_ERR_VERSION_NEGOTIATION) {
+	if (r == NGTCP2_ERR_VERSION_NEGOTIATION)
 		send_versions(s, &a, &vc);
-		return;
-	}
-	if (r != 0) {
+	else if (r != 0)
 		s->counts.garbage++;
-		return;
-	}
-	c = quic_cid_find(&s->cids, vc.dcid, vc.dcidlen);
-	if (c != NULL) {
-		struct quic *q = c->quic;
-
-		quic_read(q, datagram, local, peer, ecn, now);
-		s->ops->touched(q->arg);
-	} else if (datagram.p[0] & 0x80) {
+	else if ((c = quic_cid_find(&s->cids, vc.dcid, vc.dcidlen)) != NULL)
+		read_known(s, &a, c);
+	else if (datagram.p[0] & 0x80)
 		read_first(s, &a);
-	} else {
+	else
 		send_reset(s, &a, &vc);
-	}
 }

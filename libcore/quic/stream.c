@@ -166,11 +166,11 @@ on_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t len,
 	bool all;
 
 	(void)conn;
-	(void)id;
 	(void)offset;
 	if (s == NULL || s->fin_told)
 		return 0;
 	s->acked += len;
+	quic_mtu_acked(q, id, s->acked);
 	if (len == 0)
 		s->fin_heard = true;
 	all = s->fin_sent && s->acked == s->sent;

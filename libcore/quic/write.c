@@ -18,6 +18,8 @@ struct packet {
 	ngtcp2_pkt_info info;
 	uint8_t *p;
 	size_t room;
+	int64_t id;   /* the last stream it carries bytes of; -1: none */
+	uint64_t end; /* up to this offset */
 };
 
 static void
@@ -117,8 +119,11 @@ write_packet(struct quic *q, struct packet *k, uint64_t now)
 		r = ngtcp2_conn_writev_stream(q->conn, &k->path.path, &k->info,
 		    k->p, k->room, &n, flags, s != NULL ? s->id : -1, o.vec,
 		    o.n, now);
-		if (s != NULL && n >= 0)
+		if (s != NULL && n >= 0) {
+			k->id = s->id;
+			k->end = s->sent + (size_t)n;
 			took(s, &o, (size_t)n);
+		}
 		switch (r) {
 		case NGTCP2_ERR_WRITE_MORE:
 			if (s != NULL)
@@ -135,7 +140,7 @@ write_packet(struct quic *q, struct packet *k, uint64_t now)
 			quic_stream_shut(s);
 			break;
 		default:
-			if (r > 0 && s != NULL)
+			if (s != NULL)
 				to_the_back(s);
 			return r;
 		}
@@ -197,10 +202,22 @@ joins(const struct packet *k, const struct quic_burst *out)
 	       addr_equal(&from, &out->from);
 }
 
+/* The first packet of a burst says where it goes, and how long the others are.
+ */
+static void
+lead_burst(struct packet *k, size_t len, struct quic_burst *out)
+{
+	out->segment = len;
+	addr_from(&out->to, &k->path.path.remote);
+	addr_from(&out->from, &k->path.path.local);
+	out->ecn = k->info.ecn;
+	k->room = len;
+}
+
 /*
  * Packets as long as the first one, until there are no more, one is shorter,
  * or one goes another way.  A first packet that is not a full one (few bytes,
- * or a larger one to probe the path) stays alone.
+ * or a longer one to probe the path) stays alone.
  */
 static ngtcp2_ssize
 fill(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out,
@@ -208,31 +225,32 @@ fill(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out,
 {
 	size_t full = quic_mtu_payload(q);
 	size_t max = burst_max(q, cap, full);
-	struct packet k = {.room = quic_mtu_room(q, cap)};
+	struct packet k;
 	ngtcp2_ssize r;
 	size_t i, n;
+	bool trial;
 
+	k.room = quic_mtu_room(q, cap, now, &trial);
 	for (i = 0; i < BURST_PACKETS_MAX; i++) {
 		if (i > 0 && out->len + k.room > max)
 			break;
 		ngtcp2_path_storage_zero(&k.path);
 		k.info = (ngtcp2_pkt_info){0};
 		k.p = buf + out->len;
+		k.id = -1;
 		if ((r = write_packet(q, &k, now)) <= 0)
 			return r;
 		n = (size_t)r;
+		quic_mtu_sent(q, n, now);
 		if (i > 0 && !joins(&k, out)) {
 			hold(q, &k, n);
 			break;
 		}
-		if (i == 0) {
-			out->segment = n;
-			addr_from(&out->to, &k.path.path.remote);
-			addr_from(&out->from, &k.path.path.local);
-			out->ecn = k.info.ecn;
-			k.room = n;
-		}
+		if (i == 0)
+			lead_burst(&k, n, out);
 		out->len += n;
+		if (trial && k.id >= 0)
+			quic_mtu_tried(q, n, k.id, k.end);
 		if (out->segment != full || n < out->segment)
 			break;
 	}
@@ -246,10 +264,12 @@ write_close(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out)
 	struct packet k = {0};
 	ngtcp2_ssize r;
 
+	if (cap > QUIC_PAYLOAD_MIN)
+		cap = QUIC_PAYLOAD_MIN; /* whatever the path is like by now */
 	ngtcp2_path_storage_zero(&k.path);
 	q->entered = true;
-	r = ngtcp2_conn_write_connection_close(q->conn, &k.path.path, &k.info,
-	    buf, quic_mtu_room(q, cap), &q->error, q->now);
+	r = ngtcp2_conn_write_connection_close(
+	    q->conn, &k.path.path, &k.info, buf, cap, &q->error, q->now);
 	q->entered = false;
 	if (r <= 0)
 		return; /* too early to say anything, or nothing to say */

@@ -1,20 +1,10 @@
 /* SPDX-License-Identifier: ISC */
+/* Connections and streams; quic_server_test.c and quic_path_test.c go on. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "faults.h"
 #include "quic_sim.h"
-
-static bool
-all_flows_done(struct sim *s)
-{
-	struct app *a;
-	size_t i, n = 0;
-
-	TAILQ_FOREACH(a, &s->apps, link) {
-		for (i = 0; i < a->n_flows; i++, n++) {
-			if (!a->flows[i].closed)
-				return false;
-		}
-	}
-	return n > 0;
-}
 
 static void
 handshake_completes_on_both_sides(void **state)
@@ -27,6 +17,8 @@ handshake_completes_on_both_sides(void **state)
 	a = sim_connected(&s);
 	assert_true(sim_peer(&s, 0)->ready);
 	assert_true(view_equal(quic_alpn(a->quic), view_of("yomo")));
+	assert_string_equal(quic_refusal(a->quic), "");
+	assert_string_equal(quic_peer_name(sim_peer(&s, 0)->quic), "");
 	assert_int_equal(quic_server_counts(s.server)->conns, 1);
 	assert_int_equal(quic_server_counts(s.server)->half_open, 0);
 	assert_int_equal(quic_server_counts(s.server)->accepted, 1);
@@ -37,21 +29,430 @@ static void
 megabytes_pass_both_ways_unharmed(void **state)
 {
 	struct sim s;
-	struct app *a;
-	struct flow *f;
+	struct flow *f, *g;
 
 	(void)state;
 	sim_init(&s, 2);
 	s.answer = 8 * MIB;
-	a = sim_connected(&s);
-	f = sim_send(a, 8 * MIB, true);
-	assert_true(sim_run(&s, 60 * SECOND, all_flows_done));
+	f = sim_send(sim_connected(&s), 8 * MIB, true);
+	assert_true(sim_run(&s, 60 * SECOND, sim_flows_done));
+	g = &sim_peer(&s, 0)->flows[0];
 	assert_int_equal(f->got, 8 * MIB);
+	assert_int_equal(g->got, 8 * MIB);
 	assert_true(f->got_fin && f->fin_acked);
-	f = &sim_peer(&s, 0)->flows[0];
-	assert_int_equal(f->got, 8 * MIB);
-	assert_true(f->got_fin && f->fin_acked);
+	assert_true(g->got_fin && g->fin_acked);
 	sim_fini(&s);
+}
+
+static void
+small_messages_share_packets(void **state)
+{
+	struct sim s;
+	struct flow *f;
+	uint64_t before;
+
+	(void)state;
+	sim_init(&s, 3);
+	f = sim_send(sim_connected(&s), 64 * 1000, true);
+	f->piece = 64;
+	before = s.packets;
+	assert_true(sim_run(&s, 10 * SECOND, sim_flows_done));
+	assert_int_equal(sim_peer(&s, 0)->flows[0].got, 64 * 1000);
+	assert_in_range(s.packets - before, 1, 200);
+	sim_fini(&s);
+}
+
+static bool
+half_of_first_arrived(struct sim *s)
+{
+	struct app *a = sim_peer(s, 0);
+
+	return a->n_flows > 0 && a->flows[0].got >= MIB;
+}
+
+static void
+streams_progress_alike(void **state)
+{
+	struct sim s;
+	struct app *a;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 4);
+	a = sim_connected(&s);
+	for (i = 0; i < 8; i++)
+		sim_send(a, 2 * MIB, true);
+	assert_true(sim_run(&s, 60 * SECOND, half_of_first_arrived));
+	a = sim_peer(&s, 0);
+	for (i = 0; i < 8; i++)
+		assert_in_range(a->flows[i].got, MIB / 2, 3 * MIB / 2);
+	assert_true(sim_run(&s, 60 * SECOND, sim_flows_done));
+	sim_fini(&s);
+}
+
+static void
+a_reader_that_does_not_read_stops_the_writer(void **state)
+{
+	struct sim s;
+	struct flow *f, *g;
+
+	(void)state;
+	sim_init(&s, 5);
+	s.lazy = true;
+	f = sim_send(sim_connected(&s), MIB, true);
+	sim_run(&s, 10 * SECOND, NULL);
+	g = &sim_peer(&s, 0)->flows[0];
+	assert_int_equal(g->got, s.conf.conn.stream_window);
+	assert_int_equal(f->sent, s.conf.conn.stream_window);
+	g->lazy = false;
+	quic_consumed(g->app->quic, g->id, g->got);
+	assert_true(sim_run(&s, 10 * SECOND, sim_flows_done));
+	assert_int_equal(g->got, MIB);
+	sim_fini(&s);
+}
+
+static void
+the_window_of_the_connection_holds_for_all_streams(void **state)
+{
+	struct sim s;
+	struct app *a;
+	size_t i, got = 0;
+
+	(void)state;
+	sim_init(&s, 6);
+	s.lazy = true;
+	a = sim_connected(&s);
+	for (i = 0; i < 8; i++)
+		sim_send(a, MIB, true);
+	sim_run(&s, 10 * SECOND, NULL);
+	a = sim_peer(&s, 0);
+	for (i = 0; i < a->n_flows; i++)
+		got += a->flows[i].got;
+	assert_int_equal(got, s.conf.conn.conn_window);
+	sim_fini(&s);
+}
+
+static void
+streams_nobody_wants_cost_nothing(void **state)
+{
+	struct sim s;
+	struct app *a;
+	struct flow *f;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 7);
+	s.refuse_streams = true;
+	a = sim_connected(&s);
+	for (i = 0; i < 40; i++) /* five times the connection's window */
+		sim_send(a, MIB / 8, true);
+	sim_run(&s, 10 * SECOND, NULL);
+	assert_int_equal(sim_peer(&s, 0)->accepted, 40);
+	for (i = 0; i < 40; i++) {
+		assert_true(a->flows[i].was_reset);
+		assert_true(a->flows[i].closed);
+	}
+	sim_peer(&s, 0)->refuse_streams = false;
+	f = sim_send(a, 2 * MIB, true);
+	sim_run(&s, 10 * SECOND, NULL);
+	assert_true(f->fin_acked && f->closed);
+	sim_fini(&s);
+}
+
+static void
+streams_come_back_when_they_are_over(void **state)
+{
+	struct sim s;
+	struct app *a;
+	int64_t id;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 8);
+	s.conf.conn.streams_bidi = 4;
+	quic_server_free(s.server);
+	sim_start_server(&s);
+	a = sim_connected(&s);
+	for (i = 0; i < 4; i++)
+		sim_send(a, 10, true);
+	assert_int_equal(quic_open_bidi(a->quic, a, &id), ERR_MORE);
+	sim_run(&s, SECOND, NULL);
+	for (i = 0; i < 4; i++)
+		sim_send(a, 10, true);
+	assert_int_equal(quic_open_bidi(a->quic, a, &id), ERR_MORE);
+	sim_fini(&s);
+}
+
+/* The FIN is sent long after the bytes, and both are lost at first. */
+static bool
+lose_short_packets(struct sim *s, struct packet *p)
+{
+	(void)s;
+	return p->len > 300 || !addr_equal(&p->to, &s->server_addr);
+}
+
+static void
+a_late_fin_is_known_to_have_arrived(void **state)
+{
+	struct sim s;
+	struct flow *f;
+
+	(void)state;
+	sim_init(&s, 9);
+	f = sim_send(sim_connected(&s), 100, false);
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(f->acked, 100);
+	f->send_fin = true;
+	quic_wake(f->app->quic, f->id);
+	sim_run(&s, SECOND, NULL);
+	assert_true(f->fin_acked);
+	sim_fini(&s);
+
+	sim_init(&s, 10);
+	f = sim_send(sim_connected(&s), 100, false);
+	s.meddle = lose_short_packets;
+	sim_run(&s, 20 * MS, NULL);
+	f->send_fin = true;
+	quic_wake(f->app->quic, f->id);
+	sim_run(&s, 20 * MS, NULL);
+	assert_false(f->fin_acked);
+	s.meddle = NULL;
+	sim_run(&s, 5 * SECOND, NULL);
+	assert_int_equal(f->acked, 100);
+	assert_true(f->fin_acked);
+	sim_fini(&s);
+}
+
+static void
+a_server_may_open_streams_too(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 11);
+	a = sim_connected(&s);
+	a->answer = 1000;
+	sim_send(sim_peer(&s, 0), MIB, true);
+	assert_true(sim_run(&s, 10 * SECOND, sim_flows_done));
+	assert_int_equal(a->flows[0].got, MIB);
+	sim_fini(&s);
+}
+
+static void
+close_tells_code_and_reason(void **state)
+{
+	struct sim s;
+	struct app *a, *b;
+
+	(void)state;
+	sim_init(&s, 12);
+	a = sim_connected(&s);
+	b = sim_peer(&s, 0);
+	quic_close(a->quic, 0x13, view_of("enough"));
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_FAILED);
+	assert_int_equal(quic_end(b->quic)->kind, QUIC_CLOSED_APP);
+	assert_int_equal(quic_end(b->quic)->code, 0x13);
+	assert_true(view_equal(quic_end(b->quic)->reason, view_of("enough")));
+	assert_int_equal(quic_deadline(a->quic), UINT64_MAX);
+	assert_int_equal(quic_deadline(b->quic), UINT64_MAX);
+	sim_fini(&s);
+
+	sim_init(&s, 13);
+	a = sim_connected(&s);
+	b = sim_peer(&s, 0);
+	quic_close(b->quic, 0x100, (struct view){sim_pattern(), 5000});
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_CLOSED_APP);
+	assert_int_equal(quic_end(a->quic)->code, 0x100);
+	assert_int_equal(quic_end(a->quic)->reason.len, 256);
+	sim_fini(&s);
+}
+
+static void
+close_at_once(struct flow *f)
+{
+	quic_close(f->app->quic, 7, view_of("no"));
+}
+
+/* A stream whose first byte makes the server close, in the callback. */
+static void
+close_in_a_callback_is_the_last_word(void **state)
+{
+	struct sim s;
+	struct app *a;
+	struct flow *f;
+
+	(void)state;
+	sim_init(&s, 14);
+	a = sim_connected(&s);
+	f = sim_send(a, 10, false);
+	sim_run(&s, SECOND, NULL);
+	sim_peer(&s, 0)->flows[0].on_data = close_at_once;
+	f->to_send = 100000;
+	quic_wake(a->quic, f->id);
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_CLOSED_APP);
+	assert_int_equal(quic_end(a->quic)->code, 7);
+	assert_in_range(sim_peer(&s, 0)->flows[0].got, 11, 60000);
+	sim_fini(&s);
+}
+
+static void
+silence_ends_a_connection(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 15);
+	a = sim_connected(&s);
+	s.mtu = 1; /* the wire is cut */
+	sim_run(&s, 31 * SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_IDLE);
+	assert_int_equal(quic_end(sim_peer(&s, 0)->quic)->kind, QUIC_IDLE);
+	sim_fini(&s);
+}
+
+static void
+keep_alive_keeps_it(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 16);
+	s.conf.conn.idle_ns = 5 * SECOND;
+	s.conf.conn.keep_alive_ns = 2 * SECOND;
+	quic_server_free(s.server);
+	sim_start_server(&s);
+	a = sim_connected(&s);
+	sim_run(&s, 600 * SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_ALIVE);
+	assert_int_equal(quic_end(sim_peer(&s, 0)->quic)->kind, QUIC_ALIVE);
+	s.mtu = 1;
+	sim_run(&s, 6 * SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_IDLE);
+	sim_fini(&s);
+}
+
+static void
+a_handshake_without_answer_ends_in_time(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 17);
+	s.mtu = 1;
+	a = sim_client(&s, "198.51.100.7", 5000);
+	sim_run(&s, 9 * SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_ALIVE);
+	sim_run(&s, 2 * SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_HANDSHAKE_LATE);
+	sim_fini(&s);
+}
+
+static void
+a_certificate_not_trusted_is_refused_in_words(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 18);
+	s.client_tls.distrust = true;
+	a = sim_client(&s, "198.51.100.7", 5000);
+	sim_run(&s, SECOND, NULL);
+	assert_false(a->ready);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_FAILED);
+	assert_string_equal(quic_refusal(a->quic), "not trusted");
+	/* The server hears of it as a TLS alert: bad_certificate. */
+	assert_int_equal(
+	    quic_end(sim_peer(&s, 0)->quic)->kind, QUIC_CLOSED_TRANSPORT);
+	assert_int_equal(
+	    quic_end(sim_peer(&s, 0)->quic)->code & ~0xffull, 0x100);
+	sim_fini(&s);
+}
+
+static void
+info_tells_how_it_goes(void **state)
+{
+	struct quic_info info;
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 19);
+	a = sim_connected(&s);
+	sim_send(a, MIB, true);
+	sim_run(&s, 10 * SECOND, NULL);
+	quic_info(a->quic, &info);
+	assert_in_range(info.rtt_ns, 10 * MS, 40 * MS);
+	assert_int_equal(info.in_flight, 0);
+	assert_int_equal(info.lost_packets, 0);
+	assert_int_equal(info.payload, 60000);
+	assert_true(info.cwnd > 100000);
+	assert_true(addr_equal(quic_peer(a->quic), &s.server_addr));
+	sim_fini(&s);
+}
+
+/* A whole conversation, with the n-th allocation failing. */
+static bool
+converse(size_t n)
+{
+	struct quic_conf conf;
+	struct app *a;
+	struct sim s;
+	int64_t id;
+	bool hit;
+
+	sim_init(&s, 20);
+	conf = s.client_conf;
+	conf.tls = &s.client_tls;
+	a = sim_app_new(&s);
+	assert_non_null(a);
+	a->client = true;
+	a->local = sim_v4("198.51.100.7", 5000);
+	faults_at(n);
+	if (quic_client_new(&a->quic, &conf, &SIM_OPS, a, "localhost",
+		&a->local, &s.server_addr, s.now) == OK) {
+		sim_run(&s, 2 * SECOND, NULL);
+		if (a->ready && quic_open_bidi(a->quic, a->flows, &id) == OK) {
+			a->flows[0] = (struct flow){.app = a,
+			    .id = id,
+			    .to_send = 100000,
+			    .send_fin = true};
+			a->n_flows = 1;
+			quic_wake(a->quic, id);
+			sim_run(&s, 2 * SECOND, NULL);
+		}
+		quic_close(a->quic, 1, view_of("bye"));
+		sim_run(&s, SECOND, NULL);
+	}
+	hit = faults_hit();
+	faults_off();
+	if (!hit)
+		assert_true(a->ready && a->flows[0].closed);
+	sim_fini(&s);
+	return hit;
+}
+
+static void
+memory_may_run_out_anywhere(void **state)
+{
+	int said = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+	size_t n;
+
+	(void)state;
+	dup2(null, STDERR_FILENO); /* each failure says so in the log */
+	for (n = 1; converse(n); n++)
+		;
+	dup2(said, STDERR_FILENO);
+	close(null);
+	close(said);
+	assert_true(n > 100);
 }
 
 int
@@ -60,9 +461,26 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(handshake_completes_on_both_sides),
 	    cmocka_unit_test(megabytes_pass_both_ways_unharmed),
+	    cmocka_unit_test(small_messages_share_packets),
+	    cmocka_unit_test(streams_progress_alike),
+	    cmocka_unit_test(a_reader_that_does_not_read_stops_the_writer),
+	    cmocka_unit_test(
+		the_window_of_the_connection_holds_for_all_streams),
+	    cmocka_unit_test(streams_nobody_wants_cost_nothing),
+	    cmocka_unit_test(streams_come_back_when_they_are_over),
+	    cmocka_unit_test(a_late_fin_is_known_to_have_arrived),
+	    cmocka_unit_test(a_server_may_open_streams_too),
+	    cmocka_unit_test(close_tells_code_and_reason),
+	    cmocka_unit_test(close_in_a_callback_is_the_last_word),
+	    cmocka_unit_test(silence_ends_a_connection),
+	    cmocka_unit_test(keep_alive_keeps_it),
+	    cmocka_unit_test(a_handshake_without_answer_ends_in_time),
+	    cmocka_unit_test(a_certificate_not_trusted_is_refused_in_words),
+	    cmocka_unit_test(info_tells_how_it_goes),
+	    cmocka_unit_test(memory_may_run_out_anywhere),
 	};
 
 	log_init("quic_test");
-	log_set_level(LOG_DEBUG);
+	log_set_level(LOG_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

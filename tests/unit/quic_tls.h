@@ -7,13 +7,15 @@
 #include <openssl/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "tls/tls.h"
 
 struct tls {
 	SSL_CTX *ctx;
-	bool distrust; /* refuse every certificate */
+	bool distrust;	  /* refuse every certificate */
+	const char *alpn; /* of one protocol, after its length; or NULL */
 };
 
 struct ssl_ctx_st *
@@ -36,6 +38,9 @@ tls_client_prepare(
 {
 	(void)host;
 	(void)loopback;
+	if (t->alpn != NULL)
+		SSL_set_alpn_protos(ssl, (const unsigned char *)t->alpn,
+		    (unsigned)strlen(t->alpn));
 	if (t->distrust)
 		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 	return OK;
@@ -44,7 +49,10 @@ tls_client_prepare(
 const char *
 tls_refusal(struct ssl_st *ssl)
 {
-	return SSL_get_verify_result(ssl) == X509_V_OK ? "" : "not trusted";
+	return SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE ||
+		       SSL_get_verify_result(ssl) == X509_V_OK
+		   ? ""
+		   : "not trusted";
 }
 
 void
