@@ -94,6 +94,7 @@ static _Noreturn void
 refuse(const struct line *l, int c)
 {
 	const struct opt *o = option_of(l, optopt);
+	const char *word = l->argv[optind - 1];
 
 	if (c == ':')
 		opts_usage_error("--%s needs a value: %s", o->name, o->arg);
@@ -101,8 +102,9 @@ refuse(const struct line *l, int c)
 		opts_usage_error("--%s takes no value", o->name);
 	if (optopt != 0)
 		opts_usage_error("unknown option '-%c'", optopt);
-	opts_usage_error(
-	    "unknown option '%s', or short for several", l->argv[optind - 1]);
+	/* what follows a = could be a secret */
+	opts_usage_error("unknown option '%.*s', or short for several",
+	    (int)strcspn(word, "="), word);
 }
 
 /* The next option on the line, its value in optarg; NULL: no more. */
@@ -170,7 +172,10 @@ print_help(const struct opt_program *p)
 static _Noreturn void
 leave(void)
 {
-	exit(fflush(stdout) == 0 ? EXIT_OK : EXIT_OUTPUT);
+	if (fflush(stdout) == 0)
+		exit(EXIT_OK);
+	log_sys("cannot write standard output");
+	exit(EXIT_OUTPUT);
 }
 
 /* Look at the whole line first: --help, --version, and the file's name. */

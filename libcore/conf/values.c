@@ -157,7 +157,7 @@ values_duration(const char *text, uint64_t *out)
 	unit = units[i].ns;
 	/* in two steps, as a day of billionths is over 64 bits */
 	part = unit / NS_PER_S * part + unit % NS_PER_S * part / NS_PER_S;
-	if (whole > (VALUES_FOREVER - 1 - part) / unit)
+	if (whole > (VALUES_FOREVER - part) / unit)
 		return ERR_BAD;
 	*out = whole * unit + part;
 	return OK;

@@ -13,8 +13,11 @@ int values_u32(const char *text, uint32_t *out);
 /* 4096, 64K, 1M, 2G, 1T: powers of 1024, in either case; ERR_BAD. */
 int values_size(const char *text, uint64_t *out);
 
-/* What the word "forever" means as a duration. */
-#define VALUES_FOREVER UINT64_MAX
+/*
+ * What the word "forever" means as a duration: 292 years.  No duration is
+ * longer, so that adding one to a time never wraps.
+ */
+#define VALUES_FOREVER ((uint64_t)INT64_MAX)
 
 /*
  * 100us, 500ms, 10s, 5m, 1h, 2d; a bare number is seconds; decimals are fine

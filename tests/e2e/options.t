@@ -9,7 +9,7 @@
 . "$top/scripts/completion/yomo.bash"
 
 programs=(yomo-source yomo-sfn yomo-zipper)
-plan $((5 * ${#programs[@]}))
+plan $((6 * ${#programs[@]}))
 
 # In all of these: a name a line, sorted, with dashes.
 
@@ -45,7 +45,7 @@ of_zsh() { # PROGRAM
 
 for p in "${programs[@]}"; do
 	if [ ! -x "$BIN/$p" ]; then
-		skip 5 "there is no $p"
+		skip 6 "there is no $p"
 		continue
 	fi
 	want=$(of_help "$p")
@@ -57,5 +57,7 @@ for p in "${programs[@]}"; do
 	else
 		skip 1 'there is no zsh'
 	fi
+	"$p" --help >/dev/full 2>"$out/full.err"
+	is $? 74 "$p: --help that cannot be written is no success"
 	is "$("$p" --help | awk 'length > 79')" '' "$p: --help fits 80 columns"
 done
