@@ -147,18 +147,26 @@ fmt:                     ## format the sources (clang-format)
 
 
 # What is installed: from:to:mode, to being below PREFIX.
-FILES := $(foreach b,$(BINS),$(b):bin/$(notdir $(b)):755) \
-         $(foreach m,$(wildcard man/*.[1-9]),$(m):share/man/man$(subst \
-           .,,$(suffix $(m)))/$(notdir $(m)):644) \
-         $(foreach n,$(NAMES),scripts/completion/yomo.bash:share/$(strip \
-           bash-completion/completions)/$(n):644) \
-         scripts/completion/_yomo:share/zsh/site-functions/_yomo:644
+FILES = $(foreach f,$(BINS),$(f):bin/$(notdir $(f)):755) \
+        $(foreach f,$(wildcard man/*.[1-9]),\
+          $(f):share/man/man$(patsubst .%,%,$(suffix $(f)))/$(notdir $(f)):644) \
+        $(foreach n,$(NAMES),scripts/completion/yomo.bash:$(strip \
+          share/bash-completion/completions/$(n):644)) \
+        scripts/completion/_yomo:share/zsh/site-functions/_yomo:644 \
+        $(foreach f,$(wildcard scripts/systemd/*.service),\
+          $(f):lib/systemd/system/$(notdir $(f)):644) \
+        $(foreach f,$(wildcard scripts/systemd/*.sysusers),\
+          $(f):lib/sysusers.d/$(notdir $(f:.sysusers=.conf)):644)
 
+# Units name the programs by their place, which PREFIX changes.
 install: all             ## into PREFIX=/usr/local, below DESTDIR=
 	$(Q)for f in $(FILES); do \
 	    echo "$$f" | { IFS=: read -r from to mode && \
-	    install -D -m "$$mode" "$$from" "$(DESTDIR)$(PREFIX)/$$to"; } || \
-	    exit; done
+	    to="$(DESTDIR)$(PREFIX)/$$to" && \
+	    install -D -m "$$mode" "$$from" "$$to" && \
+	    case $$to in *.service) \
+	        sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' "$$to" ;; \
+	    esac; } || exit; done
 
 uninstall:               ## take away what install put there
 	$(Q)for f in $(FILES); do \

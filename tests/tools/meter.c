@@ -147,9 +147,12 @@ compare(const void *a, const void *b)
 static double
 percentile_us(const struct meter *m, uint64_t percent)
 {
+	uint64_t i;
+
 	if (m->count == 0)
 		return 0;
-	return (double)m->late_ns[(m->count - 1) * percent / 100] / 1e3;
+	i = (m->count - 1) * percent / 100;
+	return (double)m->late_ns[i] / 1e3;
 }
 
 int
