@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/outq.h"
+
+#define RING_MIN 8
+#define FILL_MIN 1024u
+#define FILL_MAX (64u << 10)
+/* A range this many times smaller than its slab is copied out of it. */
+#define SPARSE 4
+
+void
+outq_init(struct outq *q, size_t limit)
+{
+	*q = (struct outq){
+	    .limit = limit, .gate = SIZE_MAX, .fill_cap = FILL_MIN};
+}
+
+void
+outq_fini(struct outq *q)
+{
+	size_t i;
+
+	for (i = 0; i < q->n; i++)
+		slab_unref(outq_at(q, i)->slab);
+	slab_unref(q->fill);
+	free(q->ring);
+	outq_init(q, q->limit);
+}
+
+struct outq_entry *
+outq_at(const struct outq *q, size_t i)
+{
+	return &q->ring[(q->head + i) & (q->cap - 1)];
+}
+
+static bool
+is_sparse(const struct slab *slab, size_t len)
+{
+	return len < slab->cap / SPARSE;
+}
+
+/* What queueing len bytes of slab would add to the charge. */
+static size_t
+cost(const struct outq *q, const struct slab *slab, size_t len)
+{
+	if (slab == NULL || is_sparse(slab, len))
+		return len + sizeof(struct outq_entry);
+	if (q->n > 0 && outq_at(q, q->n - 1)->slab == slab)
+		return sizeof(struct outq_entry);
+	return slab->cap + sizeof(struct outq_entry);
+}
+
+bool
+outq_fits(const struct outq *q, const struct slab *slab, size_t len)
+{
+	return q->bytes == 0 || q->charge + cost(q, slab, len) <= q->limit;
+}
+
+static int
+grow(struct outq *q)
+{
+	size_t i, cap = q->cap > 0 ? q->cap * 2 : RING_MIN;
+	struct outq_entry *ring;
+
+	if ((ring = malloc(cap * sizeof(*ring))) == NULL)
+		return ERR_NOMEM;
+	for (i = 0; i < q->n; i++)
+		ring[i] = *outq_at(q, i);
+	free(q->ring);
+	q->ring = ring;
+	q->cap = cap;
+	q->head = 0;
+	return OK;
+}
+
+/* Let the last entry run on into the bytes that follow it, if it can. */
+static bool
+merge(struct outq *q, const struct outq_entry *e)
+{
+	struct outq_entry *last;
+
+	if (q->n == 0)
+		return false;
+	last = outq_at(q, q->n - 1);
+	if (last->slab != e->slab || last->off + last->len != e->off ||
+	    last->tag != e->tag || last->len + e->len > OUTQ_MERGE_MAX)
+		return false;
+	/* An entry all sent stays as it is: "next" counts whole entries. */
+	if (q->next == q->n)
+		return false;
+	last->len += e->len;
+	last->count += e->count;
+	last->charge += e->charge;
+	return true;
+}
+
+/*
+ * Append e, which brings a reference to its slab with it.  Its charge is what
+ * the bytes cost; an entry of its own costs its size besides.
+ */
+static int
+append(struct outq *q, struct outq_entry e)
+{
+	int r;
+
+	if (e.len == 0 || merge(q, &e)) {
+		slab_unref(e.slab);
+	} else {
+		if (q->n == q->cap && (r = grow(q)) != OK) {
+			slab_unref(e.slab);
+			return r;
+		}
+		*outq_at(q, q->n++) = e;
+		q->charge += sizeof(e);
+	}
+	q->charge += e.charge;
+	q->bytes += e.len;
+	q->unsent += e.len;
+	return OK;
+}
+
+int
+outq_push(struct outq *q, struct slab *slab, size_t off, size_t len,
+    uint32_t tag, uint32_t count)
+{
+	uint8_t *p;
+	int r;
+
+	if (is_sparse(slab, len)) {
+		if ((r = outq_reserve(q, len, &p)) != OK)
+			return r;
+		memcpy(p, slab->data + off, len);
+		return outq_commit(q, len, tag, count);
+	}
+	return append(
+	    q, (struct outq_entry){.slab = slab_ref(slab),
+		   .off = off,
+		   .len = len,
+		   .charge = cost(q, slab, len) - sizeof(struct outq_entry),
+		   .tag = tag,
+		   .count = count});
+}
+
+int
+outq_reserve(struct outq *q, size_t n, uint8_t **p)
+{
+	struct slab *s = q->fill;
+	size_t cap;
+
+	/* Nobody else holds a part of it: begin at its front again. */
+	if (s != NULL && s->refs == 1)
+		s->len = 0;
+	if (s == NULL || s->cap - s->len < n) {
+		cap = q->fill_cap > n ? q->fill_cap : n;
+		if ((s = slab_new(cap)) == NULL)
+			return ERR_NOMEM;
+		slab_unref(q->fill);
+		q->fill = s;
+		if (q->fill_cap < FILL_MAX)
+			q->fill_cap *= 2;
+	}
+	*p = s->data + s->len;
+	return OK;
+}
+
+int
+outq_commit(struct outq *q, size_t n, uint32_t tag, uint32_t count)
+{
+	struct slab *s = q->fill;
+	size_t off = s->len;
+
+	assert(n <= s->cap - s->len);
+	s->len += n;
+	return append(q, (struct outq_entry){.slab = slab_ref(s),
+			     .off = off,
+			     .len = n,
+			     .charge = n,
+			     .tag = tag,
+			     .count = count});
+}
+
+int
+outq_put(struct outq *q, struct view v)
+{
+	uint8_t *p;
+	int r;
+
+	if ((r = outq_reserve(q, v.len, &p)) != OK)
+		return r;
+	memcpy(p, v.p, v.len);
+	return outq_commit(q, v.len, 0, 0);
+}
+
+int
+outq_put_first(struct outq *q, struct view v)
+{
+	struct slab *s;
+	int r;
+
+	assert(q->next == 0 && q->sent == 0);
+	if (q->n == q->cap && (r = grow(q)) != OK)
+		return r;
+	if ((s = slab_new(v.len)) == NULL)
+		return ERR_NOMEM;
+	memcpy(s->data, v.p, v.len);
+	s->len = v.len;
+	q->head = (q->head - 1) & (q->cap - 1);
+	q->n++;
+	*outq_at(q, 0) =
+	    (struct outq_entry){.slab = s, .len = v.len, .charge = v.len};
+	q->charge += v.len + sizeof(struct outq_entry);
+	q->bytes += v.len;
+	q->unsent += v.len;
+	return OK;
+}
+
+void
+outq_set_gate(struct outq *q, size_t n)
+{
+	q->gate = n;
+}
+
+size_t
+outq_pull(const struct outq *q, struct iovec *v, size_t n)
+{
+	const struct outq_entry *e;
+	size_t i, len, got = 0, skip = q->sent, may = q->gate;
+
+	for (i = q->next; i < q->n && got < n && may > 0; i++, skip = 0) {
+		e = outq_at(q, i);
+		if (e->len == 0)
+			continue;
+		len = e->len - skip < may ? e->len - skip : may;
+		v[got].iov_base = e->slab->data + e->off + skip;
+		v[got++].iov_len = len;
+		may -= len;
+	}
+	return got;
+}
+
+void
+outq_sent(struct outq *q, size_t n)
+{
+	size_t left;
+
+	assert(n <= q->unsent);
+	q->unsent -= n;
+	if (q->gate != SIZE_MAX)
+		q->gate -= n;
+	while (q->next < q->n) {
+		left = outq_at(q, q->next)->len - q->sent;
+		if (n < left)
+			break;
+		n -= left;
+		q->sent = 0;
+		q->next++;
+	}
+	q->sent += n;
+}
+
+/* Forget the oldest entry; what it was charged for may pass to the next. */
+static void
+pop(struct outq *q)
+{
+	struct outq_entry *e = outq_at(q, 0), *after;
+
+	if (q->n > 1) {
+		after = outq_at(q, 1);
+		if (after->slab == e->slab && after->charge == 0 &&
+		    after->len > 0) {
+			after->charge = e->charge;
+			e->charge = 0;
+		}
+	}
+	q->charge -= e->charge + sizeof(*e);
+	slab_unref(e->slab);
+	q->head = (q->head + 1) & (q->cap - 1);
+	q->n--;
+	q->next--;
+	q->acked = 0;
+}
+
+/* An idle queue keeps neither ring nor slab. */
+static void
+give_back(struct outq *q)
+{
+	slab_unref(q->fill);
+	q->fill = NULL;
+	q->fill_cap = FILL_MIN;
+	free(q->ring);
+	q->ring = NULL;
+	q->cap = 0;
+	q->head = 0;
+}
+
+void
+outq_acked(struct outq *q, size_t n)
+{
+	size_t left;
+
+	assert(n <= q->bytes - q->unsent);
+	q->bytes -= n;
+	while (q->n > 0 && q->next > 0) {
+		left = outq_at(q, 0)->len - q->acked;
+		if (n < left)
+			break;
+		n -= left;
+		pop(q);
+	}
+	q->acked += n;
+}
+
+void
+outq_restart(struct outq *q, size_t (*whole)(struct view bytes, size_t sent))
+{
+	struct outq_entry *e;
+	size_t n;
+
+	while (q->next > 0) {
+		q->bytes -= outq_at(q, 0)->len - q->acked;
+		pop(q);
+	}
+	if (q->n > 0 && q->sent > 0) {
+		e = outq_at(q, 0);
+		n = whole(
+		    (struct view){e->slab->data + e->off, e->len}, q->sent);
+		e->off += n;
+		e->len -= n;
+		q->bytes -= n - (q->acked < n ? q->acked : n);
+	}
+	q->sent = 0;
+	q->acked = 0;
+	q->unsent = q->bytes;
+}
+
+void
+outq_drop_first(struct outq *q)
+{
+	assert(q->n > 0 && q->next == 0 && q->sent == 0);
+	q->bytes -= outq_at(q, 0)->len;
+	q->unsent -= outq_at(q, 0)->len;
+	q->next++; /* which pop() takes back */
+	pop(q);
+}
+
+void
+outq_trim(struct outq *q)
+{
+	if (q->n == 0)
+		give_back(q);
+}
+
+static void
+drop(struct outq *q, size_t i, struct outq_loss *loss)
+{
+	struct outq_entry *after, *e = outq_at(q, i);
+
+	/* The slab is still pinned by an entry that was not charged for it. */
+	if (i + 1 < q->n && (after = outq_at(q, i + 1))->slab == e->slab &&
+	    after->charge == 0) {
+		after->charge = e->slab->cap;
+		q->charge += e->slab->cap;
+	}
+	loss->messages += e->count;
+	loss->bytes += e->len;
+	q->bytes -= e->len;
+	q->unsent -= e->len;
+	q->charge -= e->charge;
+	slab_unref(e->slab);
+	*e = (struct outq_entry){0};
+}
+
+bool
+outq_drop_old(struct outq *q, const struct slab *slab, size_t len,
+    bool (*may)(void *arg, uint32_t tag), void *arg, struct outq_loss *loss)
+{
+	size_t i = q->sent > 0 ? q->next + 1 : q->next;
+	struct outq_entry *e;
+
+	for (; i < q->n && !outq_fits(q, slab, len); i++) {
+		e = outq_at(q, i);
+		if (e->count > 0 && may(arg, e->tag))
+			drop(q, i, loss);
+	}
+	/* Dropped entries at the end hold a place for nothing. */
+	while (q->n > q->next && outq_at(q, q->n - 1)->len == 0) {
+		q->charge -= sizeof(*e);
+		q->n--;
+	}
+	return outq_fits(q, slab, len);
+}
