@@ -36,6 +36,7 @@ struct feed {
 	bool eager;
 	bool eof;
 	bool resumed; /* feed_resume() was called */
+	bool stopped; /* feed_stop() was called */
 	struct task work;
 	struct task reap;
 	const struct feed_ops *ops;
@@ -77,7 +78,7 @@ offer(struct feed *f, struct view v)
 		end(f, r);
 	else if (want == FEED_WAIT)
 		f->state = FEED_WAITING;
-	else if (f->eof)
+	else if (f->eof || f->stopped)
 		end(f, OK);
 	else if (f->conf.max > 0 && f->in.len >= f->conf.max)
 		end(f, ERR_LIMIT);
@@ -177,7 +178,7 @@ on_ready(void *arg, int events)
 	struct feed *f = arg;
 
 	(void)events; /* a hang-up shows when we read */
-	if (f->state == FEED_READING && !f->eager)
+	if (f->state == FEED_READING && !f->eager && !f->stopped)
 		step(f);
 }
 
@@ -193,6 +194,8 @@ on_work(void *arg)
 		if (f->in.len > 0 || f->eof)
 			offer(f, buf_view(&f->in));
 		rearm(f);
+	} else if (f->state == FEED_READING && f->stopped) {
+		end(f, OK); /* what was held has been offered */
 	} else if (f->state == FEED_READING && f->eager) {
 		step(f);
 	}
@@ -243,6 +246,13 @@ void
 feed_resume(struct feed *f)
 {
 	f->resumed = true;
+	task_post(f->loop, &f->work);
+}
+
+void
+feed_stop(struct feed *f)
+{
+	f->stopped = true;
 	task_post(f->loop, &f->work);
 }
 

@@ -56,6 +56,12 @@ int feed_open(struct feed **out, struct loop *l, const struct feed_conf *conf,
  * also from within take. */
 void feed_resume(struct feed *f);
 
+/*
+ * Read no more: what is held is offered as it is, then end(OK) comes.  For a
+ * program that has been told to finish.
+ */
+void feed_stop(struct feed *f);
+
 /* Stop; no callback comes after it.  Also from within take and end.  NULL is
  * nothing. */
 void feed_close(struct feed *f);

@@ -596,8 +596,7 @@ loop_free(struct loop *l)
 
 	if (l == NULL)
 		return;
-	while (!TAILQ_EMPTY(&l->tasks)) /* which free what was closed */
-		run_tasks(l);
+	loop_flush(l); /* frees what was closed */
 	watch_close(l->clock);
 	assert(l->watches == 0);
 	uv_walk(&l->uv, close_handle, NULL);
@@ -629,6 +628,19 @@ loop_stop(struct loop *l, int status)
 	l->stopping = true;
 	l->status = status;
 	uv_stop(&l->uv);
+}
+
+void
+loop_flush(struct loop *l)
+{
+	while (!TAILQ_EMPTY(&l->tasks))
+		run_tasks(l);
+}
+
+struct uv_loop_s *
+loop_uv(struct loop *l)
+{
+	return &l->uv;
 }
 
 bool

@@ -26,6 +26,10 @@ void loop_free(struct loop *l);
 int loop_run(struct loop *l);
 /* End loop_run() after this turn.  The first status counts. */
 void loop_stop(struct loop *l, int status);
+/* Run what was posted, now: the last words of a program that ends. */
+void loop_flush(struct loop *l);
+/* For net/: libuv's loop. */
+struct uv_loop_s *loop_uv(struct loop *l);
 bool loop_stopping(const struct loop *l);
 
 /*

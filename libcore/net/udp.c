@@ -511,6 +511,8 @@ bind_to(struct udp *u, const struct addr *local)
 		return ERR_SYS;
 	}
 	if (bind(u->fd, &local->sa, local->len) == -1) {
+		if (errno == EADDRNOTAVAIL)
+			return ERR_NONE;
 		log_sys("cannot bind to %s", addr_text(local, text));
 		return ERR_SYS;
 	}
@@ -523,6 +525,9 @@ connect_to(struct udp *u, const struct addr *peer)
 	char text[ADDR_TEXT];
 
 	if (connect(u->fd, &peer->sa, peer->len) == -1) {
+		if (errno == ENETUNREACH || errno == EHOSTUNREACH ||
+		    errno == EADDRNOTAVAIL)
+			return ERR_GONE;
 		log_sys("cannot connect to %s", addr_text(peer, text));
 		return ERR_SYS;
 	}
@@ -537,6 +542,8 @@ open_socket(struct udp *u, const struct addr *local, const struct addr *peer)
 	int r;
 
 	u->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (u->fd == -1 && errno == EAFNOSUPPORT)
+		return local != NULL ? ERR_NONE : ERR_GONE;
 	if (u->fd == -1) {
 		log_sys("cannot create a UDP socket");
 		return ERR_SYS;

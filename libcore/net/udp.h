@@ -33,7 +33,11 @@ struct udp;
 
 /*
  * Bind to local (port 0: the kernel chooses), or connect to peer from any
- * address if local is NULL.  ERR_SYS, said in the log.
+ * address if local is NULL.
+ *
+ * ERR_NONE  local is no address of this machine, not said in the log
+ * ERR_GONE  there is no way to peer, not said in the log
+ * ERR_SYS   anything else, said in the log
  */
 int udp_open(struct udp **out, struct loop *l, const struct addr *local,
     const struct addr *peer, const struct udp_ops *ops, void *arg);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/process.h"
+
+static bool pipe_ignored;
+static bool hup_ignored;
+
+static bool
+is_ignored(int signo)
+{
+	struct sigaction old;
+
+	return sigaction(signo, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+void
+process_begin(void)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	int fd;
+
+	/* A socket that became descriptor 1 would be written to as output. */
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+	pipe_ignored = is_ignored(SIGPIPE);
+	hup_ignored = is_ignored(SIGHUP);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+bool
+process_hup_ignored(void)
+{
+	return hup_ignored;
+}
+
+void
+process_ready(int fd)
+{
+	if (fd < 0)
+		return;
+	/* Who waits may have gone away: that is its own business. */
+	if (write(fd, "\n", 1) < 0 && errno != EPIPE)
+		log_sys("cannot say that we are ready on descriptor %d", fd);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+_Noreturn void
+process_end_by(int signo)
+{
+	struct sigaction fall = {.sa_handler = SIG_DFL};
+	sigset_t set;
+
+	sigaction(signo, &fall, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	raise(signo);
+	_exit(128 + signo);
+}
+
+_Noreturn void
+process_end_no_reader(void)
+{
+	if (pipe_ignored) {
+		log_error("cannot write standard output: nobody reads it");
+		exit(EX_IOERR);
+	}
+	process_end_by(SIGPIPE);
+}
