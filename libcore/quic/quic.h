@@ -18,6 +18,10 @@
 
 struct quic;
 
+/* Go YoMo's protocol, and the same between ends that answer a FIN. */
+#define QUIC_ALPN_YOMO "yomo"
+#define QUIC_ALPN_OURS "yomo-x0"
+
 /* How a connection ended. */
 enum quic_end_kind {
 	QUIC_ALIVE,

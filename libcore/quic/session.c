@@ -6,10 +6,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "quic/quic.h"
 #include "quic/session.h"
 
-/* As in TLS: each protocol after its length.  Ours, by preference. */
-static const uint8_t PROTOCOLS[] = {4, 'y', 'o', 'm', 'o'};
+/* What we speak, the best first, as TLS wants it. */
+static const unsigned char PROTOCOLS[] = "\7" QUIC_ALPN_OURS
+					 "\4" QUIC_ALPN_YOMO;
+#define PROTOCOLS_LEN (sizeof(PROTOCOLS) - 1)
 
 /* The longest CN there may be (X.520: 64 characters, in UTF-8). */
 #define NAME_MAX_BYTES 256
@@ -23,7 +26,7 @@ select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 
 	(void)ssl;
 	(void)arg;
-	for (i = 0; i < sizeof(PROTOCOLS); i += PROTOCOLS[i] + 1u) {
+	for (i = 0; i < PROTOCOLS_LEN; i += PROTOCOLS[i] + 1u) {
 		for (k = 0; k < in_len; k += in[k] + 1u) {
 			if (in[k] != PROTOCOLS[i] || in_len - k <= in[k] ||
 			    memcmp(in + k, PROTOCOLS + i, in[k] + 1u) != 0)
@@ -106,7 +109,7 @@ quic_session_init_client(
 	if ((r = init(s, tls)) != OK)
 		return r;
 	if (ngtcp2_crypto_ossl_configure_client_session(s->ssl) != 0 ||
-	    SSL_set_alpn_protos(s->ssl, PROTOCOLS, sizeof(PROTOCOLS)) != 0) {
+	    SSL_set_alpn_protos(s->ssl, PROTOCOLS, PROTOCOLS_LEN) != 0) {
 		tls_log("cannot prepare TLS for QUIC");
 		return ERR_TLS;
 	}

@@ -16,7 +16,7 @@ handshake_completes_on_both_sides(void **state)
 	sim_init(&s, 1);
 	a = sim_connected(&s);
 	assert_true(sim_peer(&s, 0)->ready);
-	assert_true(view_equal(quic_alpn(a->quic), view_of("yomo")));
+	assert_true(view_equal(quic_alpn(a->quic), view_of(QUIC_ALPN_OURS)));
 	assert_string_equal(quic_refusal(a->quic), "");
 	assert_string_equal(quic_peer_name(sim_peer(&s, 0)->quic), "");
 	assert_int_equal(quic_server_counts(s.server)->conns, 1);
