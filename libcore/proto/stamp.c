@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/auth.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "proto/stamp.h"
+
+/* As long as a tid, and found again in the map by its place. */
+static const char no_tid[AUTH_ID_SIZE + 1] = "000000000000000000000";
+
+/* Let b hold the map of n pairs, and nothing else. */
+static int
+put_map(struct buf *b, const struct meta_pair *pairs, size_t n)
+{
+	size_t size = meta_size(pairs, n);
+	uint8_t *p;
+	int r;
+
+	buf_consume(b, b->len);
+	if ((r = buf_reserve(b, size, &p)) != OK)
+		return r;
+	meta_put(p, pairs, n);
+	buf_commit(b, size);
+	return OK;
+}
+
+static void
+add(struct stamp *s, struct view key, struct view value)
+{
+	s->fixed[s->n++] = (struct meta_pair){key, value};
+}
+
+static int
+add_extra(struct stamp *s, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	struct view key;
+
+	if (equals == NULL || equals == text) {
+		log_error("not KEY=VALUE: '%s'", text);
+		return ERR_BAD;
+	}
+	key = (struct view){(const uint8_t *)text, (size_t)(equals - text)};
+	if (view_equal(key, view_of(META_TID)) ||
+	    view_equal(key, view_of(META_SOURCE_ID)) ||
+	    view_equal(key, view_of(META_TARGET))) {
+		log_error("'%s' is not to be set with --meta", text);
+		return ERR_BAD;
+	}
+	add(s, key, view_of(equals + 1));
+	return OK;
+}
+
+int
+stamp_init(struct stamp *s, const char *source_id, const char *target,
+    const char *const *extra, size_t n)
+{
+	const uint8_t *p;
+	struct view v;
+	size_t i;
+	int r;
+
+	*s = (struct stamp){0};
+	if (n > STAMP_EXTRA_MAX) {
+		log_error("more than %d times --meta", STAMP_EXTRA_MAX);
+		return ERR_BAD;
+	}
+	add(s, view_of(META_TID), view_of(no_tid));
+	add(s, view_of(META_SOURCE_ID), view_of(source_id));
+	if (target != NULL)
+		add(s, view_of(META_TARGET), view_of(target));
+	for (i = 0; i < n; i++)
+		if ((r = add_extra(s, extra[i])) != OK)
+			return r;
+	if ((r = put_map(&s->plain, s->fixed, s->n)) != OK)
+		return r;
+	v = buf_view(&s->plain);
+	p = memmem(v.p, v.len, no_tid, AUTH_ID_SIZE);
+	s->tid_at = (size_t)(p - v.p);
+	return OK;
+}
+
+void
+stamp_fini(struct stamp *s)
+{
+	buf_fini(&s->plain);
+	buf_fini(&s->merged);
+}
+
+int
+stamp_adopt(struct stamp *s, struct view source_id, struct view tid)
+{
+	if (source_id.len > 0 && source_id.len <= STAMP_ID_MAX) {
+		memcpy(s->source_id, source_id.p, source_id.len);
+		s->fixed[1].value = (struct view){s->source_id, source_id.len};
+	}
+	if (tid.len > 0 && tid.len <= STAMP_ID_MAX) {
+		memcpy(s->tid, tid.p, tid.len);
+		s->fixed[0].value = (struct view){s->tid, tid.len};
+		s->tid_at = 0;
+	}
+	return put_map(&s->plain, s->fixed, s->n);
+}
+
+static bool
+has_key(const struct meta_pair *pairs, size_t n, struct view key)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (view_equal(pairs[i].key, key))
+			return true;
+	return false;
+}
+
+/* Read all pairs of meta into fresh memory with room for ours. */
+static int
+read_pairs(struct view meta, size_t room, struct meta_pair **out, size_t *n)
+{
+	struct meta_walk w;
+	struct meta_pair *pairs;
+	int r;
+
+	if ((r = meta_start(meta, &w)) != OK)
+		return r;
+	/* A pair takes two bytes at least: w.left alone is the peer's word. */
+	if (w.left > meta.len / 2)
+		return ERR_BAD;
+	if ((pairs = calloc(w.left + room, sizeof(*pairs))) == NULL)
+		return ERR_NOMEM;
+	for (*n = 0; (r = meta_next(&w, &pairs[*n])) == OK; ++*n)
+		;
+	if (r != ERR_NONE) {
+		free(pairs);
+		return r;
+	}
+	*out = pairs;
+	return OK;
+}
+
+static int
+merge(struct stamp *s, struct view meta, struct view *out)
+{
+	struct meta_pair *pairs;
+	char tid[AUTH_ID_SIZE + 1];
+	size_t i, n, own;
+	int r;
+
+	if ((r = read_pairs(meta, s->n, &pairs, &n)) != OK)
+		return r;
+	auth_id(tid);
+	own = n;
+	for (i = 0; i < s->n; i++) {
+		if (has_key(pairs, own, s->fixed[i].key))
+			continue;
+		pairs[n] = s->fixed[i];
+		if (i == 0 && s->tid_at > 0)
+			pairs[n].value = view_of(tid);
+		n++;
+	}
+	r = put_map(&s->merged, pairs, n);
+	free(pairs);
+	*out = buf_view(&s->merged);
+	return r;
+}
+
+int
+stamp_next(struct stamp *s, struct view meta, struct view *out)
+{
+	if (meta.len > 0)
+		return merge(s, meta, out);
+	if (s->tid_at > 0)
+		auth_id_put(s->plain.p + s->plain.off + s->tid_at);
+	*out = buf_view(&s->plain);
+	return OK;
+}
