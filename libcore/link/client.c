@@ -1,0 +1,893 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/exit.h"
+#include "link/client.h"
+#include "link/pipelink.h"
+#include "link/quiclink.h"
+#include "net/resolve.h"
+#include "proto/hello.h"
+
+#define NS_PER_MS 1000000ull
+#define BACKOFF_MIN (50 * NS_PER_MS)
+#define BACKOFF_MAX (5000 * NS_PER_MS)
+#define ADDRS_MAX 16
+#define HOPS_MAX 5
+#define BIT(n) (1u << (n))
+
+enum client_state {
+	CLIENT_RESTING,	  /* until the next attempt */
+	CLIENT_RESOLVING, /* a name is being looked up */
+	CLIENT_DIALING,	  /* a link is coming up */
+	CLIENT_GREETING,  /* our Handshake is sent; waiting for the answer */
+	CLIENT_READY,	  /* frames may flow both ways */
+	CLIENT_ENDING,	  /* our FIN is queued; waiting for the zipper's */
+	CLIENT_OVER,	  /* done() is called, or about to be */
+};
+
+static const char *const state_name[] = {
+    [CLIENT_RESTING] = "resting",
+    [CLIENT_RESOLVING] = "resolving",
+    [CLIENT_DIALING] = "dialing",
+    [CLIENT_GREETING] = "greeting",
+    [CLIENT_READY] = "ready",
+    [CLIENT_ENDING] = "ending",
+    [CLIENT_OVER] = "over",
+};
+
+static const unsigned may_become[] = {
+    [CLIENT_RESTING] = BIT(CLIENT_RESOLVING) | BIT(CLIENT_DIALING) |
+		       BIT(CLIENT_OVER) | BIT(CLIENT_RESTING),
+    [CLIENT_RESOLVING] =
+	BIT(CLIENT_DIALING) | BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
+    [CLIENT_DIALING] = BIT(CLIENT_GREETING) | BIT(CLIENT_READY) |
+		       BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
+    [CLIENT_GREETING] =
+	BIT(CLIENT_READY) | BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
+    [CLIENT_READY] =
+	BIT(CLIENT_ENDING) | BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
+    [CLIENT_ENDING] = BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
+    [CLIENT_OVER] = 0,
+};
+
+struct client {
+	const struct client_conf *conf;
+	const struct client_ops *ops;
+	void *arg;
+	struct loop *loop;
+	enum client_state state;
+	struct link *link;
+	struct resolve *resolve;
+	struct outq out;
+	struct intake in;
+	size_t unused; /* bytes in the intake the peer has no credit for */
+	struct timer deadline; /* of the first connection, or of coming back */
+	struct timer pause;    /* until the next attempt; lingering */
+	struct task over;      /* calls done() */
+	int status;
+
+	/* Where to try next. */
+	size_t zipper; /* of conf->zippers */
+	struct addr addrs[ADDRS_MAX];
+	size_t n_addrs;
+	size_t addr;
+	struct endpoint moved_to; /* ConnectTo; host NULL: nowhere */
+	unsigned hops;
+	bool trying_moved;
+	unsigned attempts;
+	uint64_t backoff;
+	char why[LINK_REASON + 128]; /* the latest attempt failed */
+
+	bool was_ready;
+	bool finish_wanted;
+	bool wants_room;
+	bool held; /* data() said not now */
+	bool deaf;
+	bool fin_came;
+	bool lost_reader;
+	struct client_counts counts;
+};
+
+/* The only place where a client changes state. */
+static void
+set_state(struct client *c, enum client_state to)
+{
+	assert(may_become[c->state] & BIT(to));
+	log_debug("%s: %s -> %s", client_peer(c), state_name[c->state],
+	    state_name[to]);
+	c->state = to;
+}
+
+static bool
+is_pipe(const struct client *c)
+{
+	return c->conf->n_zippers == 0;
+}
+
+static const struct endpoint *
+current(const struct client *c)
+{
+	return c->trying_moved ? &c->moved_to : &c->conf->zippers[c->zipper];
+}
+
+const char *
+client_peer(const struct client *c)
+{
+	const struct endpoint *e;
+
+	if (c->link != NULL)
+		return c->link->name;
+	if (is_pipe(c))
+		return "pipe";
+	e = current(c);
+	return e->path != NULL ? e->path : e->host;
+}
+
+/* --- what is queued ----------------------------------------------------- */
+
+/* Call fn for each frame of an entry with the offset of its end. */
+static void
+each_frame(struct view bytes, void (*fn)(void *arg, uint8_t type, size_t end),
+    void *arg)
+{
+	struct view left = bytes;
+	struct frame f;
+
+	while (frame_get(&left, SIZE_MAX, &f) == OK)
+		fn(arg, f.type, bytes.len - left.len);
+}
+
+struct doubt {
+	size_t from;
+	size_t to;
+	uint64_t n;
+	size_t whole;
+};
+
+static void
+weigh(void *arg, uint8_t type, size_t end)
+{
+	struct doubt *d = arg;
+
+	if (end > d->from && end <= d->to && type == FRAME_DATA)
+		d->n++;
+	if (end <= d->to)
+		d->whole = end;
+}
+
+/* Messages whose last byte was sent and not acknowledged. */
+static uint64_t
+count_doubt(const struct outq *q)
+{
+	const struct outq_entry *e;
+	struct doubt d = {0};
+	size_t i;
+
+	for (i = 0; i < q->n && i <= q->next; i++) {
+		e = outq_at(q, i);
+		d.from = i == 0 ? q->acked : 0;
+		d.to = i < q->next ? e->len : q->sent;
+		each_frame(
+		    (struct view){e->slab->data + e->off, e->len}, weigh, &d);
+	}
+	return d.n;
+}
+
+static size_t
+whole_frames(struct view bytes, size_t sent)
+{
+	struct doubt d = {.to = sent};
+
+	each_frame(bytes, weigh, &d);
+	return d.whole;
+}
+
+static void
+settle_queue(struct client *c)
+{
+	uint64_t n = count_doubt(&c->out);
+
+	outq_restart(&c->out, whole_frames);
+	/* A greeting that was not sent: the next link has one of its own. */
+	if (c->out.n > 0 && outq_at(&c->out, 0)->count == 0)
+		outq_drop_first(&c->out);
+	outq_set_gate(&c->out, SIZE_MAX);
+	c->counts.in_doubt += n;
+	if (n > 0)
+		log_error("connection to '%s' lost: %llu messages in doubt",
+		    client_peer(c), (unsigned long long)n);
+}
+
+/* --- the end ------------------------------------------------------------- */
+
+static void
+drop_link(struct client *c, uint64_t code, const char *reason)
+{
+	link_close(c->link, code, reason);
+	c->link = NULL;
+	timer_stop(c->loop, &c->pause);
+	intake_fini(&c->in);
+	c->unused = 0;
+	c->fin_came = false;
+	c->held = false;
+}
+
+static const char *
+farewell(const struct client *c)
+{
+	return c->conf->type == CLIENT_SOURCE ? "Source: shutdown"
+					      : "StreamFunction: shutdown";
+}
+
+static void
+on_over(void *arg)
+{
+	struct client *c = arg;
+
+	c->ops->done(c->arg, c->status);
+}
+
+/* For good, with this exit status; done() comes from the loop. */
+static void
+finish_with(struct client *c, int status)
+{
+	if (c->state == CLIENT_OVER)
+		return;
+	if (status == EXIT_OK && c->counts.in_doubt > 0)
+		status = EXIT_LOST;
+	drop_link(c, HELLO_CLOSE_EVICT, farewell(c));
+	resolve_cancel(c->resolve);
+	c->resolve = NULL;
+	timer_stop(c->loop, &c->deadline);
+	set_state(c, CLIENT_OVER);
+	c->status = status;
+	task_post(c->loop, &c->over);
+}
+
+static void
+fail_with(struct client *c, int status, const char *verb, const char *why)
+{
+	const struct endpoint *e;
+
+	if (c->state == CLIENT_OVER)
+		return;
+	if (is_pipe(c)) {
+		log_error("%s: %s", verb, why);
+	} else {
+		e = current(c);
+		log_error("%s '%s': %s", verb,
+		    e->path != NULL ? e->path : e->host, why);
+	}
+	finish_with(c, status);
+}
+
+/* --- attempts ------------------------------------------------------------- */
+
+static void try_next(struct client *c);
+
+/* This attempt failed: the next address, else rest and begin again. */
+static void
+rest(struct client *c)
+{
+	uint64_t r, wait = c->backoff;
+
+	set_state(c, CLIENT_RESTING);
+	if (c->addr < c->n_addrs) {
+		try_next(c);
+		return;
+	}
+	c->trying_moved = false;
+	c->n_addrs = c->addr = 0;
+	if (++c->zipper < c->conf->n_zippers) {
+		try_next(c);
+		return;
+	}
+	c->zipper = 0;
+	/* Up to half of it at random: a thousand clients do not come as one. */
+	auth_random(&r, sizeof(r));
+	wait -= r % (wait / 2 + 1);
+	c->backoff = wait == 0 ? BACKOFF_MIN : c->backoff * 2;
+	if (c->backoff > BACKOFF_MAX)
+		c->backoff = BACKOFF_MAX;
+	if (timer_set(c->loop, &c->pause, loop_now(c->loop) + wait) != OK)
+		fail_with(c, EXIT_SYSTEM, "cannot wait for", "out of memory");
+}
+
+/* The connection was lost, or did not come to be: why is in c->why. */
+static void
+lose(struct client *c)
+{
+	bool was = c->state == CLIENT_READY || c->state == CLIENT_ENDING;
+
+	log_debug("%s: %s", client_peer(c), c->why);
+	settle_queue(c);
+	drop_link(c, 0, "");
+	if (was) {
+		c->counts.lost++;
+		c->backoff = 0;
+		c->addr = c->n_addrs = 0;
+		c->zipper = 0;
+		if (c->conf->retry_ns == 0) {
+			fail_with(
+			    c, EXIT_LOST, "lost the connection to", c->why);
+			return;
+		}
+		log_info("lost the connection to '%s', trying again: %s",
+		    client_peer(c), c->why);
+		if (c->conf->retry_ns != UINT64_MAX)
+			timer_set(c->loop, &c->deadline,
+			    loop_now(c->loop) + c->conf->retry_ns);
+	}
+	rest(c);
+}
+
+static void
+on_deadline(void *arg)
+{
+	struct client *c = arg;
+	const char *why = *c->why != '\0' ? c->why : "no answer";
+
+	if (c->was_ready)
+		fail_with(c, EXIT_LOST, "cannot come back to", why);
+	else
+		fail_with(c, EXIT_UNREACHED, "cannot reach the zipper at", why);
+}
+
+/* --- the greeting ----------------------------------------------------------
+ */
+
+static int
+send_greeting(struct client *c)
+{
+	char id[AUTH_ID_SIZE + 16];
+	struct handshake h = {
+	    .name = view_of(c->conf->name),
+	    .client_type = (uint8_t)c->conf->type,
+	    .version = view_of(FRAME_SPEC),
+	    .target = view_of(c->conf->target),
+	};
+	uint8_t *tags, *frame;
+	size_t i, n;
+	int r;
+
+	snprintf(id, sizeof(id), "%s-%u", c->conf->id, c->attempts++);
+	h.id = view_of(id);
+	if (c->conf->credential != NULL) {
+		h.auth_name = credential_name(c->conf->credential);
+		h.auth_payload = credential_payload(c->conf->credential);
+	}
+	if ((tags = malloc(c->conf->n_tags * 4 + 1)) == NULL)
+		return ERR_NOMEM;
+	for (i = 0; i < c->conf->n_tags; i++)
+		handshake_put_tag(tags + 4 * i, c->conf->tags[i]);
+	h.tags = (struct view){tags, c->conf->n_tags * 4};
+	n = handshake_size(&h);
+	if ((frame = malloc(n)) == NULL) {
+		free(tags);
+		return ERR_NOMEM;
+	}
+	handshake_put(frame, &h);
+	r = outq_put_first(&c->out, (struct view){frame, n});
+	/* Messages that were kept wait for the Ack. */
+	outq_set_gate(&c->out, n);
+	free(frame);
+	free(tags);
+	return r;
+}
+
+static void
+become_ready(struct client *c)
+{
+	set_state(c, CLIENT_READY);
+	timer_stop(c->loop, &c->deadline);
+	c->was_ready = true;
+	c->backoff = 0;
+	c->hops = 0;
+	outq_set_gate(&c->out, SIZE_MAX);
+	if (!is_pipe(c))
+		log_debug("connected to '%s'", client_peer(c));
+	link_wake(c->link);
+	c->ops->ready(c->arg);
+	if (c->finish_wanted && c->state == CLIENT_READY)
+		client_finish(c);
+}
+
+static void
+on_rejected(struct client *c, const struct frame *f)
+{
+	struct view text = {0};
+	char why[LINK_REASON];
+	bool version;
+
+	frame_text_get(f->body, &text);
+	snprintf(why, sizeof(why), "%.*s",
+	    text.len < sizeof(why) ? (int)text.len : (int)sizeof(why) - 1,
+	    text.len > 0 ? (const char *)text.p : "");
+	version = strncmp(why, "version", 7) == 0 ||
+		  strncmp(why, "yomo: handshake", 15) == 0;
+	fail_with(c, version ? EXIT_PROTOCOL : EXIT_REFUSED,
+	    "refused by the zipper at", why);
+}
+
+/* The zipper sends us elsewhere. */
+static void
+follow(struct client *c, const struct frame *f)
+{
+	struct view text = {0};
+	struct endpoint to;
+	char name[LINK_REASON];
+
+	frame_text_get(f->body, &text);
+	snprintf(name, sizeof(name), "%.*s",
+	    text.len < sizeof(name) ? (int)text.len : (int)sizeof(name) - 1,
+	    text.len > 0 ? (const char *)text.p : "");
+	if (++c->hops > HOPS_MAX) {
+		fail_with(
+		    c, EXIT_PROTOCOL, "sent elsewhere too often by", name);
+		return;
+	}
+	if (endpoint_parse(name, &to) != OK || to.path != NULL) {
+		fail_with(c, EXIT_PROTOCOL, "sent to no address by", name);
+		return;
+	}
+	log_info("'%s' sends us to '%s'", client_peer(c), name);
+	settle_queue(c);
+	snprintf(c->why, sizeof(c->why), "connect to %s", name);
+	drop_link(c, HELLO_CLOSE_EVICT, c->why);
+	endpoint_fini(&c->moved_to);
+	c->moved_to = to;
+	c->trying_moved = true;
+	c->addr = c->n_addrs = 0;
+	set_state(c, CLIENT_RESTING);
+	try_next(c);
+}
+
+/* --- frames ----------------------------------------------------------------
+ */
+
+/* Give the peer credit for what was used. */
+static void
+credit(struct client *c)
+{
+	size_t n = c->unused;
+
+	if (c->held || c->link == NULL || n == 0)
+		return;
+	c->unused = 0;
+	link_consumed(c->link, n);
+}
+
+static bool
+take_data(struct client *c, const struct frame *f)
+{
+	struct data_frame d;
+
+	if (data_frame_get(f->body, &d) != OK) {
+		fail_with(c, is_pipe(c) ? EXIT_DATA : EXIT_PROTOCOL,
+		    "malformed Data frame from", client_peer(c));
+		return false;
+	}
+	if (c->deaf)
+		return true;
+	if (!c->ops->data(c->arg, &d, f))
+		return false;
+	c->counts.received++;
+	return true;
+}
+
+/* One frame from a zipper; false: stop here, the frame was not taken. */
+static bool
+take_frame(struct client *c, const struct frame *f)
+{
+	char why[128];
+
+	if (f->type == FRAME_DATA)
+		return take_data(c, f);
+	if (is_pipe(c))
+		return c->deaf || c->ops->other == NULL ||
+		       c->ops->other(c->arg, f);
+	switch (f->type) {
+	case FRAME_ACK:
+		if (c->state == CLIENT_GREETING)
+			become_ready(c);
+		return true;
+	case FRAME_REJECTED:
+	case FRAME_GOAWAY:
+		on_rejected(c, f);
+		return true;
+	case FRAME_CONNECT_TO:
+		follow(c, f);
+		return true;
+	}
+	snprintf(why, sizeof(why), "unexpected %s", frame_name(f->type));
+	fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
+	return true;
+}
+
+static void
+take_frames(struct client *c)
+{
+	struct link *l = c->link;
+	struct slab *s;
+	struct frame f;
+	size_t at;
+	bool taken;
+	int r = OK;
+
+	while (!c->held && (r = intake_next(&c->in, &f)) == OK) {
+		at = intake_offset(&c->in, &f);
+		s = slab_ref(c->in.slab);
+		taken = take_frame(c, &f);
+		slab_unref(s);
+		if (c->link != l || c->state == CLIENT_OVER)
+			return;
+		if (!taken) {
+			intake_back(&c->in, at);
+			c->held = true;
+		}
+	}
+	if (r == ERR_BAD || r == ERR_LIMIT) {
+		fail_with(c, is_pipe(c) ? EXIT_DATA : EXIT_PROTOCOL,
+		    is_pipe(c) ? "cannot read frames" : "protocol error by",
+		    r == ERR_BAD ? "not a frame" : "a frame is too long");
+		return;
+	}
+	credit(c);
+	if (!c->held && c->fin_came && c->ops->eof != NULL && is_pipe(c)) {
+		c->fin_came = false;
+		if (intake_waiting(&c->in) > 0)
+			fail_with(c, EXIT_DATA, "cannot read frames",
+			    "the input ends within a frame");
+		else
+			c->ops->eof(c->arg);
+	}
+}
+
+/* --- the link's callbacks ----------------------------------------------------
+ */
+
+static void
+on_up(void *arg)
+{
+	struct client *c = arg;
+
+	if (is_pipe(c)) {
+		become_ready(c);
+		return;
+	}
+	set_state(c, CLIENT_GREETING);
+	if (send_greeting(c) != OK)
+		fail_with(c, EXIT_SYSTEM, "cannot greet", "out of memory");
+	else
+		link_wake(c->link);
+}
+
+static void
+on_bytes(void *arg, struct view bytes)
+{
+	struct client *c = arg;
+
+	c->unused += bytes.len;
+	if (!intake_fits(&c->in, bytes.len) && !c->held)
+		take_frames(c);
+	if (c->link != NULL && intake_put(&c->in, bytes) != OK)
+		fail_with(
+		    c, EXIT_SYSTEM, "cannot receive from", "out of memory");
+}
+
+static void
+on_fin(void *arg)
+{
+	struct client *c = arg;
+
+	c->fin_came = true;
+}
+
+static void
+on_pause(void *arg)
+{
+	struct client *c = arg;
+
+	take_frames(c);
+	if (c->link == NULL || is_pipe(c) || !c->fin_came || c->held)
+		return;
+	if (c->state == CLIENT_ENDING) {
+		/* Its FIN is the sign: everything was taken. */
+		outq_fini(&c->out);
+		finish_with(c, EXIT_OK);
+		return;
+	}
+	snprintf(c->why, sizeof(c->why), "the zipper ended the stream");
+	lose(c);
+}
+
+static void
+on_moved(void *arg)
+{
+	struct client *c = arg;
+
+	if (c->wants_room && c->out.bytes < c->conf->queue / 2) {
+		c->wants_room = false;
+		c->ops->room(c->arg);
+	}
+	if (c->state != CLIENT_ENDING || c->link == NULL ||
+	    !c->link->fin_acked || c->link->answers_fin || is_pipe(c))
+		return;
+	/* Go gives no sign: all is acknowledged, that is all one can know. */
+	if (c->pause.index == 0)
+		timer_set(
+		    c->loop, &c->pause, loop_now(c->loop) + c->conf->linger_ns);
+}
+
+/* A refusal is for good, and so is an eviction; everything else passes. */
+static void
+on_down(void *arg, const struct link_end *end)
+{
+	struct client *c = arg;
+	const char *why = *end->reason != '\0' ? end->reason : NULL;
+
+	switch (end->kind) {
+	case LINK_FINISHED:
+		outq_fini(&c->out);
+		finish_with(c, EXIT_OK);
+		return;
+	case LINK_NO_READER:
+		c->lost_reader = true;
+		finish_with(c, EXIT_OUTPUT);
+		return;
+	case LINK_UNTRUSTED:
+		fail_with(c, EXIT_REFUSED, "cannot trust or be trusted by",
+		    why != NULL ? why : "TLS failed");
+		return;
+	case LINK_STRANGER:
+		fail_with(c, EXIT_PROTOCOL, "cannot talk to",
+		    "it speaks another protocol or version than yomo");
+		return;
+	case LINK_CLOSED:
+		if (end->code != HELLO_CLOSE_EVICT)
+			break;
+		fail_with(c, EXIT_REFUSED, "sent away by",
+		    why != NULL ? why : "no reason was given");
+		return;
+	case LINK_FAILED:
+		if (!is_pipe(c))
+			break;
+		finish_with(c, EXIT_OUTPUT);
+		return;
+	default:
+		break;
+	}
+	snprintf(c->why, sizeof(c->why), "%s", why != NULL ? why : "no answer");
+	lose(c);
+}
+
+static const struct link_ops link_callbacks = {
+    .up = on_up,
+    .bytes = on_bytes,
+    .fin = on_fin,
+    .pause = on_pause,
+    .moved = on_moved,
+    .down = on_down,
+};
+
+/* --- dialing
+ * ------------------------------------------------------------------ */
+
+static void
+dial_addr(struct client *c)
+{
+	const struct endpoint *e = current(c);
+	const struct addr *a = &c->addrs[c->addr++];
+
+	set_state(c, CLIENT_DIALING);
+	if (quiclink_dial(&c->link, c->loop, c->conf->tls, e->host, a, &c->out,
+		&link_callbacks, c) != OK) {
+		snprintf(c->why, sizeof(c->why), "cannot open a connection");
+		rest(c);
+	}
+}
+
+static void
+on_resolved(void *arg, const struct addr *v, size_t n)
+{
+	struct client *c = arg;
+
+	c->resolve = NULL;
+	c->n_addrs = n < ADDRS_MAX ? n : ADDRS_MAX;
+	c->addr = 0;
+	if (n == 0) {
+		snprintf(c->why, sizeof(c->why), "no such host");
+		rest(c);
+		return;
+	}
+	memcpy(c->addrs, v, c->n_addrs * sizeof(*v));
+	dial_addr(c);
+}
+
+static void
+try_next(struct client *c)
+{
+	const struct endpoint *e;
+	int r;
+
+	if (is_pipe(c)) {
+		set_state(c, CLIENT_DIALING);
+		if (pipelink_open(&c->link, c->loop, c->conf->in_fd,
+			c->conf->out_fd, &c->out, &link_callbacks, c) != OK)
+			finish_with(c, EXIT_SYSTEM);
+		return;
+	}
+	e = current(c);
+	if (e->path != NULL) {
+		set_state(c, CLIENT_DIALING);
+		r = pipelink_dial(
+		    &c->link, c->loop, e->path, &c->out, &link_callbacks, c);
+		if (r == OK)
+			return;
+		snprintf(c->why, sizeof(c->why), "nobody listens there");
+		rest(c);
+		return;
+	}
+	if (c->addr < c->n_addrs) {
+		dial_addr(c);
+		return;
+	}
+	set_state(c, CLIENT_RESOLVING);
+	if (resolve_start(
+		&c->resolve, c->loop, e->host, e->port, on_resolved, c) != OK)
+		fail_with(c, EXIT_SYSTEM, "cannot look up", e->host);
+}
+
+/* A rest is over, or a linger. */
+static void
+on_pause_over(void *arg)
+{
+	struct client *c = arg;
+
+	if (c->state == CLIENT_RESTING) {
+		try_next(c);
+	} else if (c->state == CLIENT_ENDING) {
+		outq_fini(&c->out);
+		finish_with(c, EXIT_OK);
+	}
+}
+
+/* --- exported
+ * ------------------------------------------------------------------ */
+
+int
+client_new(struct client **out, struct loop *loop,
+    const struct client_conf *conf, const struct client_ops *ops, void *arg)
+{
+	struct client *c;
+
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return ERR_NOMEM;
+	c->conf = conf;
+	c->ops = ops;
+	c->arg = arg;
+	c->loop = loop;
+	c->deadline = (struct timer){.fn = on_deadline, .arg = c};
+	c->pause = (struct timer){.fn = on_pause_over, .arg = c};
+	c->over = (struct task){.fn = on_over, .arg = c};
+	outq_init(&c->out, conf->queue);
+	intake_init(&c->in, conf->max_message);
+	if (!is_pipe(c) && conf->connect_timeout_ns > 0)
+		timer_set(loop, &c->deadline,
+		    loop_clock() + conf->connect_timeout_ns);
+	if (timer_set(loop, &c->pause, 0) != OK) {
+		free(c);
+		return ERR_NOMEM;
+	}
+	*out = c;
+	return OK;
+}
+
+void
+client_free(struct client *c)
+{
+	if (c == NULL)
+		return;
+	drop_link(c, HELLO_CLOSE_EVICT, farewell(c));
+	resolve_cancel(c->resolve);
+	timer_stop(c->loop, &c->deadline);
+	timer_stop(c->loop, &c->pause);
+	task_cancel(c->loop, &c->over);
+	outq_fini(&c->out);
+	intake_fini(&c->in);
+	endpoint_fini(&c->moved_to);
+	free(c);
+}
+
+/* Something was put into the queue: see that it goes. */
+static int
+queued(struct client *c, int r)
+{
+	if (r != OK)
+		return r;
+	c->counts.sent++;
+	if (c->link != NULL && c->state >= CLIENT_READY)
+		link_wake(c->link);
+	return OK;
+}
+
+int
+client_send(struct client *c, const struct data_frame *d)
+{
+	size_t n = data_frame_size(d);
+	uint8_t *p;
+	int r;
+
+	if ((r = outq_reserve(&c->out, n, &p)) != OK)
+		return r;
+	data_frame_put(p, d);
+	return queued(c, outq_commit(&c->out, n, d->tag, 1));
+}
+
+int
+client_forward(struct client *c, struct view frame)
+{
+	uint8_t *p;
+	int r;
+
+	if ((r = outq_reserve(&c->out, frame.len, &p)) != OK)
+		return r;
+	memcpy(p, frame.p, frame.len);
+	return queued(c, outq_commit(&c->out, frame.len, 0, 1));
+}
+
+bool
+client_full(struct client *c)
+{
+	bool full = c->out.bytes >= c->conf->queue;
+
+	if (full)
+		c->wants_room = true;
+	return full;
+}
+
+void
+client_resume(struct client *c)
+{
+	if (!c->held || c->link == NULL)
+		return;
+	c->held = false;
+	take_frames(c);
+}
+
+void
+client_deafen(struct client *c)
+{
+	c->deaf = true;
+	client_resume(c);
+}
+
+void
+client_finish(struct client *c)
+{
+	c->finish_wanted = true;
+	if (c->state != CLIENT_READY)
+		return;
+	set_state(c, CLIENT_ENDING);
+	link_finish(c->link);
+}
+
+struct client_counts
+client_counts(const struct client *c)
+{
+	struct client_counts n = c->counts;
+
+	n.waiting = c->out.bytes;
+	return n;
+}
+
+bool
+client_lost_reader(const struct client *c)
+{
+	return c->lost_reader;
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "link/pipelink.h"
+#include "net/drain.h"
+#include "net/feed.h"
+#include "proto/hello.h"
+#include "wire/frame.h"
+
+/* Bytes taken from the descriptor and not yet used, at most about. */
+#define WINDOW (1u << 20)
+/* Bytes handed to the descriptor's buffer at a time. */
+#define WRITE_AHEAD (256u << 10)
+#define VECTORS 64
+
+struct pipelink {
+	struct link link;
+	struct loop *loop;
+	struct feed *feed;
+	struct drain *drain;
+	struct task task;
+	int socket; /* -1: pipes */
+	size_t unread;
+	bool waiting; /* feed was told to wait */
+	bool came;
+	bool moved;
+	bool started;
+	bool fin_came;
+	bool finishing; /* the drain was told to finish */
+	bool over;	/* end is known */
+	bool ended;	/* ... and told */
+	struct link_end end;
+};
+
+static void
+release(struct pipelink *k)
+{
+	task_cancel(k->loop, &k->task);
+	if (k->feed != NULL)
+		feed_close(k->feed);
+	if (k->drain != NULL)
+		drain_close(k->drain);
+	if (k->socket >= 0)
+		close(k->socket);
+	free(k);
+}
+
+static void
+set_end(struct pipelink *k, enum link_end_kind kind, const char *reason)
+{
+	if (k->over)
+		return;
+	k->over = true;
+	k->end = (struct link_end){.kind = kind};
+	snprintf(k->end.reason, sizeof(k->end.reason), "%s", reason);
+	task_post(k->loop, &k->task);
+}
+
+/* Hand the queue to the descriptor, as much as it takes. */
+static void
+transmit(struct pipelink *k)
+{
+	struct outq *q = k->link.out;
+	struct iovec v[VECTORS];
+	size_t i, n, sent = 0;
+
+	while (k->drain != NULL && q->unsent > 0 && !drain_full(k->drain)) {
+		n = outq_pull(q, v, VECTORS);
+		for (i = sent = 0; i < n && !drain_full(k->drain); i++) {
+			struct view bytes = {v[i].iov_base, v[i].iov_len};
+
+			if (buf_put(drain_buf(k->drain), bytes) != OK) {
+				set_end(k, LINK_FAILED, "out of memory");
+				return;
+			}
+			sent += bytes.len;
+		}
+		outq_sent(q, sent);
+		outq_acked(q, sent);
+		k->moved = true;
+		drain_flush(k->drain);
+	}
+	if (!k->link.fin_wanted || q->unsent > 0 || k->finishing)
+		return;
+	k->finishing = true;
+	if (k->drain != NULL) {
+		drain_finish(k->drain);
+	} else {
+		k->link.fin_acked = true;
+		set_end(k, LINK_FINISHED, "");
+	}
+}
+
+static void
+step(void *arg)
+{
+	struct pipelink *k = arg;
+	struct link *l = &k->link;
+
+	if (!k->started && l->ops != NULL) {
+		k->started = true;
+		l->ops->up(l->arg);
+	}
+	if (k->came && l->ops != NULL) {
+		k->came = false;
+		l->ops->pause(l->arg);
+	}
+	if (l->ops != NULL)
+		transmit(k);
+	if (k->moved && l->ops != NULL) {
+		k->moved = false;
+		l->ops->moved(l->arg);
+	}
+	if (k->over && !k->ended && l->ops != NULL) {
+		k->ended = true;
+		l->ops->down(l->arg, &k->end);
+	}
+	if (l->ops == NULL)
+		release(k);
+}
+
+static enum feed_want
+on_take(void *arg, struct view *in, bool eof)
+{
+	struct pipelink *k = arg;
+	struct view bytes = *in;
+
+	(void)eof;
+	view_skip(in, in->len);
+	if (k->link.ops == NULL || bytes.len == 0)
+		return FEED_MORE;
+	k->came = true;
+	k->unread += bytes.len;
+	task_post(k->loop, &k->task);
+	k->link.ops->bytes(k->link.arg, bytes);
+	k->waiting = k->unread >= WINDOW;
+	return k->waiting ? FEED_WAIT : FEED_MORE;
+}
+
+static void
+on_feed_end(void *arg, int r)
+{
+	struct pipelink *k = arg;
+
+	if (r != OK) {
+		set_end(k, k->socket < 0 ? LINK_FAILED : LINK_LOST,
+		    "reading failed");
+		return;
+	}
+	k->fin_came = true;
+	k->came = true;
+	task_post(k->loop, &k->task);
+	if (k->link.ops != NULL)
+		k->link.ops->fin(k->link.arg);
+}
+
+static const struct feed_ops feed_callbacks = {
+    .take = on_take,
+    .end = on_feed_end,
+};
+
+static void
+on_drain_room(void *arg)
+{
+	struct pipelink *k = arg;
+
+	task_post(k->loop, &k->task);
+}
+
+static void
+on_drain_end(void *arg, int r)
+{
+	struct pipelink *k = arg;
+
+	if (r == OK && k->socket >= 0) {
+		shutdown(k->socket, SHUT_WR);
+		k->link.fin_acked = true;
+		k->moved = true;
+		task_post(k->loop, &k->task);
+	} else if (r == OK) {
+		k->link.fin_acked = true;
+		set_end(k, LINK_FINISHED, "");
+	} else if (k->socket >= 0) {
+		set_end(k, LINK_LOST, "connection closed");
+	} else if (r == ERR_GONE) {
+		set_end(k, LINK_NO_READER, "");
+	} else {
+		set_end(k, LINK_FAILED, "writing failed");
+	}
+}
+
+static const struct drain_ops drain_callbacks = {
+    .room = on_drain_room,
+    .end = on_drain_end,
+};
+
+static void
+wake(struct link *l)
+{
+	struct pipelink *k = (struct pipelink *)l;
+
+	task_post(k->loop, &k->task);
+}
+
+static void
+consumed(struct link *l, size_t n)
+{
+	struct pipelink *k = (struct pipelink *)l;
+
+	k->unread -= n;
+	if (k->waiting && k->unread < WINDOW / 2) {
+		k->waiting = false;
+		feed_resume(k->feed);
+	}
+}
+
+/* A socket has no close codes: who must stay away is told by a Goaway. */
+static void
+say_goaway(struct pipelink *k, const char *reason)
+{
+	uint8_t frame[LINK_REASON + 32];
+	struct view text = view_of(reason);
+	size_t n;
+
+	if (text.len > LINK_REASON)
+		text.len = LINK_REASON;
+	n = frame_text_size(text);
+	frame_text_put(frame, FRAME_GOAWAY, text);
+	/* Best effort, as the CONNECTION_CLOSE of QUIC is. */
+	(void)send(k->socket, frame, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+close_link(struct link *l, uint64_t code, const char *reason)
+{
+	struct pipelink *k = (struct pipelink *)l;
+
+	if (k->socket >= 0 && !k->over && code == HELLO_CLOSE_EVICT &&
+	    drain_waiting(k->drain) == 0)
+		say_goaway(k, reason);
+	task_post(k->loop, &k->task);
+}
+
+static const struct link_kind kind = {
+    .wake = wake,
+    .consumed = consumed,
+    .close = close_link,
+};
+
+static int
+attach_feed(struct pipelink *k, int fd, bool owned, const char *name)
+{
+	struct feed_conf conf = {
+	    .fd = fd,
+	    .owned = owned,
+	    .max = WINDOW,
+	    .name = name,
+	};
+
+	return feed_open(&k->feed, k->loop, &conf, &feed_callbacks, k);
+}
+
+static int
+attach_drain(struct pipelink *k, int fd, bool owned, const char *name)
+{
+	struct drain_conf conf = {
+	    .fd = fd,
+	    .owned = owned,
+	    .full = WRITE_AHEAD,
+	    .name = name,
+	};
+
+	return drain_open(&k->drain, k->loop, &conf, &drain_callbacks, k);
+}
+
+static struct pipelink *
+make(struct loop *loop, struct outq *out, const struct link_ops *ops, void *arg)
+{
+	struct pipelink *k;
+
+	if ((k = calloc(1, sizeof(*k))) == NULL)
+		return NULL;
+	k->link.kind = &kind;
+	k->link.ops = ops;
+	k->link.arg = arg;
+	k->link.out = out;
+	k->loop = loop;
+	k->socket = -1;
+	k->task = (struct task){.fn = step, .arg = k};
+	return k;
+}
+
+int
+pipelink_open(struct link **l, struct loop *loop, int in_fd, int out_fd,
+    struct outq *out, const struct link_ops *ops, void *arg)
+{
+	struct pipelink *k;
+	int r = OK;
+
+	if ((k = make(loop, out, ops, arg)) == NULL)
+		return ERR_NOMEM;
+	snprintf(k->link.name, sizeof(k->link.name), "pipe");
+	if (in_fd >= 0)
+		r = attach_feed(k, in_fd, false, "standard input");
+	if (r == OK && out_fd >= 0)
+		r = attach_drain(k, out_fd, false, "standard output");
+	if (r != OK) {
+		release(k);
+		return r;
+	}
+	task_post(loop, &k->task);
+	*l = &k->link;
+	return OK;
+}
+
+int
+pipelink_socket(struct link **l, struct loop *loop, int fd, struct outq *out,
+    const struct link_ops *ops, void *arg)
+{
+	struct pipelink *k;
+	int dup_fd, r;
+
+	if ((k = make(loop, out, ops, arg)) == NULL) {
+		close(fd);
+		return ERR_NOMEM;
+	}
+	k->socket = fd;
+	k->link.answers_fin = true;
+	snprintf(k->link.name, sizeof(k->link.name), "unix socket");
+	/* One descriptor for each direction: each is watched by itself. */
+	if ((dup_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) {
+		log_sys("cannot duplicate a socket");
+		release(k);
+		return ERR_SYS;
+	}
+	if ((r = attach_drain(k, dup_fd, true, "a unix socket")) != OK)
+		close(dup_fd);
+	else
+		r = attach_feed(k, fd, true, "a unix socket");
+	if (r != OK) {
+		release(k);
+		return r;
+	}
+	task_post(loop, &k->task);
+	*l = &k->link;
+	return OK;
+}
+
+int
+pipelink_dial(struct link **l, struct loop *loop, const char *path,
+    struct outq *out, const struct link_ops *ops, void *arg)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		log_error("cannot connect to '%s': the path is too long", path);
+		return ERR_SYS;
+	}
+	memcpy(sun.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		log_sys("cannot make a socket");
+		return ERR_SYS;
+	}
+	/* Does not block but while the listener's backlog is full. */
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
+		bool absent = errno == ENOENT || errno == ECONNREFUSED;
+
+		if (!absent)
+			log_sys("cannot connect to '%s'", path);
+		close(fd);
+		return absent ? ERR_GONE : ERR_SYS;
+	}
+	return pipelink_socket(l, loop, fd, out, ops, arg);
+}
