@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "link/pipelink.h"
+#include "peer.h"
+#include "wire/meta.h"
+
+#define NS_PER_S 1000000000ull
+/* From the connection to the Handshake; from a refusal to the close. */
+#define GREETING_NS (5 * NS_PER_S)
+#define REFUSED_NS (1 * NS_PER_S)
+#define LEAVING_NS (10 * NS_PER_S)
+/* Runs do not grow over it, so that queues fill in steps. */
+#define RUN_MAX (16u << 10)
+
+static const struct link_ops link_callbacks;
+
+static void
+set_state(struct peer *p, enum peer_state state)
+{
+	p->state = state;
+	p->since = loop_now(p->z->loop);
+}
+
+static void
+forget(struct peer *p)
+{
+	struct zipper *z = p->z;
+
+	router_unwait(&p->waiter);
+	router_leave(z->router, &p->observer);
+	if (p->parked)
+		TAILQ_REMOVE(&z->parked, p, link_parked);
+	task_cancel(z->loop, &p->evict);
+	TAILQ_REMOVE(&z->peers, p, link_all);
+	z->n_peers--;
+	z->departures++;
+	outq_fini(&p->out);
+	intake_fini(&p->in);
+	free(p->name);
+	free(p);
+	zipper_unpark(z);
+	zipper_settle(z);
+}
+
+void
+peer_close(struct peer *p, uint64_t code, const char *reason)
+{
+	log_debug("closing '%s' (%s): %s", p->name, p->link->name, reason);
+	link_close(p->link, code, reason);
+	forget(p);
+}
+
+/* --- as an observer ----------------------------------------------------------
+ */
+
+static void
+on_queued(void *arg)
+{
+	struct peer *p = arg;
+
+	link_wake(p->link);
+}
+
+static void
+on_evict(void *arg)
+{
+	struct peer *p = arg;
+
+	task_post(p->z->loop, &p->evict);
+}
+
+static void
+evict(void *arg)
+{
+	struct peer *p = arg;
+
+	log_info("'%s' (%s) is too slow: disconnected", p->name, p->link->name);
+	peer_close(p, HELLO_CLOSE_RESTART, "too slow: the queue is full");
+}
+
+/* --- routing
+ * ------------------------------------------------------------------- */
+
+/* Find the target in metadata that must be sound; ERR_BAD. */
+static int
+scan_meta(struct view meta, struct view *target)
+{
+	static const char key[] = META_TARGET;
+	struct meta_walk w;
+	struct meta_pair pair;
+	int r;
+
+	*target = (struct view){0};
+	if (meta.len == 0)
+		return OK;
+	if ((r = meta_start(meta, &w)) != OK)
+		return r;
+	while ((r = meta_next(&w, &pair)) == OK) {
+		if (pair.key.len == sizeof(key) - 1 &&
+		    memcmp(pair.key.p, key, sizeof(key) - 1) == 0)
+			*target = pair.value;
+	}
+	return r == ERR_NONE ? OK : r;
+}
+
+static int
+complain(struct peer *p, const char *text)
+{
+	snprintf(p->text, sizeof(p->text), "%s", text);
+	return ERR_BAD;
+}
+
+/* Read a frame that may be routed: its tag and target; ERR_BAD. */
+static int
+read_data(
+    struct peer *p, const struct frame *f, uint32_t *tag, struct view *target)
+{
+	struct data_frame d;
+
+	if (f->type != FRAME_DATA) {
+		snprintf(p->text, sizeof(p->text), "unexpected %s",
+		    frame_name(f->type));
+		return ERR_BAD;
+	}
+	if (data_frame_get(f->body, &d) != OK)
+		return complain(p, "malformed DataFrame");
+	if (d.tag >= FRAME_RESERVED_FIRST && d.tag <= FRAME_RESERVED_LAST)
+		return complain(p,
+		    "[0xF000, 0xFFFF] is reserved; please do not write within "
+		    "this range");
+	if (scan_meta(d.meta, target) != OK)
+		return complain(p, "malformed metadata");
+	*tag = d.tag;
+	return OK;
+}
+
+/*
+ * Hand the run over.  On ERR_MORE the frames from its first on are put back,
+ * and the peer waits for whom there is no room at.
+ */
+static int
+send_run(struct peer *p, struct run *run)
+{
+	struct observer *obstacle;
+	struct peer *slow;
+	uint64_t now = loop_now(p->z->loop);
+	int r;
+
+	if (run->count == 0)
+		return OK;
+	r = router_send(p->z->router, run, &obstacle, now);
+	if (r == ERR_MORE) {
+		intake_back(&p->in, run->off);
+		slow = obstacle->arg;
+		if (TAILQ_EMPTY(&obstacle->waiters))
+			slow->waited_at = now;
+		router_wait(obstacle, &p->waiter);
+		return r;
+	}
+	p->received += run->count;
+	run->count = 0;
+	return OK;
+}
+
+/* Whether the frame of len bytes at off goes on where the run ends. */
+static bool
+continues(const struct run *run, uint32_t tag, struct view target, size_t len)
+{
+	return run->count > 0 && run->tag == tag && target.len == 0 &&
+	       run->target.len == 0 && run->len + len <= RUN_MAX;
+}
+
+/* Cut what has come into runs and send them; ERR_MORE: waits for room. */
+static int
+route_frames(struct peer *p)
+{
+	struct run run = {.sender = &p->observer};
+	struct frame f;
+	struct view target;
+	uint32_t tag;
+	int r, sent;
+
+	while ((r = intake_next(&p->in, &f)) == OK) {
+		if ((r = read_data(p, &f, &tag, &target)) != OK)
+			break;
+		if (continues(&run, tag, target, f.whole.len)) {
+			run.len += f.whole.len;
+			run.count++;
+			continue;
+		}
+		if ((sent = send_run(p, &run)) != OK)
+			return sent;
+		run.slab = p->in.slab;
+		run.off = intake_offset(&p->in, &f);
+		run.len = f.whole.len;
+		run.tag = tag;
+		run.count = 1;
+		run.target = target;
+	}
+	/* What came before a bad frame was good. */
+	if ((sent = send_run(p, &run)) != OK)
+		return sent;
+	if (r == ERR_BAD && p->text[0] == '\0')
+		complain(p, "malformed frame");
+	if (r == ERR_LIMIT)
+		complain(p, "message too long: see --max-message");
+	return r == ERR_MORE ? OK : ERR_BAD;
+}
+
+static void
+give_credit(struct peer *p)
+{
+	size_t n = p->unused;
+
+	p->unused = 0;
+	if (n > 0)
+		link_consumed(p->link, n);
+}
+
+/*
+ * Its FIN came and everything before it is routed: answer with ours.  False:
+ * the peer is no more.
+ */
+static bool
+finish(struct peer *p)
+{
+	p->fin_came = false;
+	if (intake_waiting(&p->in) > 0) {
+		peer_close(
+		    p, HELLO_CLOSE_EVICT, "the stream ended within a frame");
+		return false;
+	}
+	if (p->is_pipe) {
+		zipper_drain(p->z);
+		return true;
+	}
+	router_leave(p->z->router, &p->observer);
+	set_state(p, PEER_LEAVING);
+	link_finish(p->link);
+	return true;
+}
+
+bool
+peer_route(struct peer *p)
+{
+	struct zipper *z = p->z;
+
+	if (p->state != PEER_READY || p->waiter.on != NULL || p->parked)
+		return true;
+	if (zipper_is_full(z) && intake_waiting(&p->in) > 0) {
+		p->parked = true;
+		TAILQ_INSERT_TAIL(&z->parked, p, link_parked);
+		return true;
+	}
+	switch (route_frames(p)) {
+	case OK:
+		give_credit(p);
+		return !p->fin_came || finish(p);
+	case ERR_MORE:
+		return true;
+	default:
+		log_info("'%s' (%s) is sent away: %s", p->name, p->link->name,
+		    p->text);
+		peer_close(p, HELLO_CLOSE_EVICT, p->text);
+		return false;
+	}
+}
+
+static void
+on_resume(void *arg)
+{
+	peer_route(arg);
+}
+
+/* --- the greeting
+ * ------------------------------------------------------------------ */
+
+static void
+refuse(struct peer *p, const char *text)
+{
+	struct view v = view_of(text);
+	uint8_t *q;
+
+	log_info("refused a client at %s: %s", p->link->name, text);
+	if (outq_reserve(&p->out, frame_text_size(v), &q) != OK) {
+		peer_close(p, HELLO_CLOSE_EVICT, text);
+		return;
+	}
+	frame_text_put(q, FRAME_REJECTED, v);
+	outq_commit(&p->out, frame_text_size(v), 0, 0);
+	set_state(p, PEER_REFUSED);
+	link_finish(p->link);
+}
+
+static int
+observe_tags(struct peer *p, const struct handshake *h)
+{
+	uint64_t now = loop_now(p->z->loop);
+	size_t i;
+	int r;
+
+	if (h->client_type != CLIENT_SFN)
+		return OK;
+	for (i = 0; i < handshake_tags(h->tags); i++) {
+		r = router_observe(
+		    p->z->router, &p->observer, handshake_tag(h->tags, i), now);
+		if (r != OK)
+			return r;
+	}
+	if (h->definition.len > 0)
+		return router_observe(
+		    p->z->router, &p->observer, HELLO_TAG_CALL, now);
+	return OK;
+}
+
+/* The Ack is queued before the route exists: nothing can come before it. */
+static int
+admit(struct peer *p, const struct handshake *h)
+{
+	struct view ack = {FRAME_ACK_BYTES, FRAME_ACK_SIZE};
+	char *name;
+	int r;
+
+	name = strndup(
+	    h->name.len > 0 ? (const char *)h->name.p : "", h->name.len);
+	if (name == NULL)
+		return ERR_NOMEM;
+	free(p->name);
+	p->name = name;
+	p->type = h->client_type;
+	p->observer.name = name;
+	if ((r = outq_put(&p->out, ack)) != OK)
+		return r;
+	r = router_join(p->z->router, &p->observer, h->target);
+	if (r != OK)
+		return r;
+	return observe_tags(p, h);
+}
+
+static void
+greet(struct peer *p)
+{
+	struct handshake h;
+	struct frame f;
+	int r = intake_next(&p->in, &f);
+
+	if (r == ERR_MORE && p->fin_came)
+		peer_close(p, HELLO_CLOSE_EVICT, "no handshake");
+	if (r == ERR_MORE)
+		return;
+	if (r != OK) {
+		refuse(p, "yomo: handshake read unexpected frame");
+		return;
+	}
+	if (hello_judge(&p->z->rules, &f, &h, p->text) != OK) {
+		refuse(p, p->text);
+		return;
+	}
+	if (admit(p, &h) != OK) {
+		peer_close(p, HELLO_CLOSE_RESTART, "out of memory");
+		return;
+	}
+	log_debug("%s '%s' (%s) is here", hello_role(p->type), p->name,
+	    p->link->name);
+	p->in.max = p->z->conf->max_message;
+	p->text[0] = '\0';
+	set_state(p, PEER_READY);
+	link_wake(p->link);
+	peer_route(p);
+}
+
+/* --- the link's callbacks
+ * ------------------------------------------------------------ */
+
+static void
+on_up(void *arg)
+{
+	struct peer *p = arg;
+
+	set_state(p, PEER_GREETING);
+	if (p->is_pipe) {
+		set_state(p, PEER_READY);
+		router_join(p->z->router, &p->observer, (struct view){0});
+		router_observe_all(p->z->router, &p->observer);
+	}
+}
+
+static void
+on_bytes(void *arg, struct view bytes)
+{
+	struct peer *p = arg;
+
+	if (p->state == PEER_REFUSED || p->state == PEER_LEAVING) {
+		link_consumed(p->link, bytes.len);
+		return;
+	}
+	/* Frames are not moved when they can be routed. */
+	if (!intake_fits(&p->in, bytes.len) && !peer_route(p))
+		return;
+	p->unused += bytes.len;
+	/* No memory for one connection: its source will count what it lost. */
+	if (intake_put(&p->in, bytes) != OK)
+		on_evict(p);
+}
+
+static void
+on_fin(void *arg)
+{
+	struct peer *p = arg;
+
+	p->fin_came = true;
+}
+
+static void
+on_pause(void *arg)
+{
+	struct peer *p = arg;
+
+	if (p->state == PEER_GREETING)
+		greet(p);
+	else
+		peer_route(p);
+}
+
+static void
+on_moved(void *arg)
+{
+	struct peer *p = arg;
+
+	p->progress_at = loop_now(p->z->loop);
+	router_room(&p->observer);
+	zipper_unpark(p->z);
+	if (p->z->draining && p->out.bytes == 0)
+		zipper_settle(p->z);
+}
+
+static void
+on_down(void *arg, const struct link_end *end)
+{
+	struct peer *p = arg;
+	struct zipper *z = p->z;
+
+	log_debug("%s '%s' (%s) is gone: code 0x%llx: %s", hello_role(p->type),
+	    p->name, p->link->name, (unsigned long long)end->code, end->reason);
+	if (end->kind == LINK_NO_READER)
+		z->no_reader = true;
+	if (p->is_pipe)
+		loop_stop(z->loop, 0);
+	link_close(p->link, 0, "");
+	forget(p);
+}
+
+static const struct link_ops link_callbacks = {
+    .up = on_up,
+    .bytes = on_bytes,
+    .fin = on_fin,
+    .pause = on_pause,
+    .moved = on_moved,
+    .down = on_down,
+};
+
+/* --- exported
+ * -----------------------------------------------------------------------------
+ */
+
+static struct peer *
+make(struct zipper *z)
+{
+	struct peer *p;
+
+	if ((p = calloc(1, sizeof(*p))) == NULL)
+		return NULL;
+	if ((p->name = strdup("?")) == NULL) {
+		free(p);
+		return NULL;
+	}
+	p->z = z;
+	outq_init(&p->out, z->conf->queue);
+	intake_init(&p->in, HELLO_MAX);
+	p->observer.out = &p->out;
+	p->observer.wake = on_queued;
+	p->observer.evict = on_evict;
+	p->observer.arg = p;
+	p->observer.name = p->name;
+	p->waiter = (struct waiter){.resume = on_resume, .arg = p};
+	p->evict = (struct task){.fn = evict, .arg = p};
+	set_state(p, PEER_CONNECTING);
+	TAILQ_INSERT_TAIL(&z->peers, p, link_all);
+	z->n_peers++;
+	return p;
+}
+
+bool
+peer_accept(void *arg, struct link *link)
+{
+	struct zipper *z = arg;
+	struct peer *p;
+
+	if (z->draining || zipper_is_full(z) ||
+	    z->n_peers >= z->conf->max_connections)
+		return false;
+	if ((p = make(z)) == NULL)
+		return false;
+	z->connections++;
+	p->link = link;
+	link->ops = &link_callbacks;
+	link->arg = p;
+	link->out = &p->out;
+	return true;
+}
+
+int
+peer_open_pipe(struct zipper *z)
+{
+	struct peer *p;
+	int r;
+
+	if ((p = make(z)) == NULL)
+		return ERR_NOMEM;
+	free(p->name);
+	p->name = strdup("pipe");
+	p->observer.name = p->name;
+	p->is_pipe = true;
+	p->in.max = z->conf->max_message;
+	r = pipelink_open(&p->link, z->loop, STDIN_FILENO, STDOUT_FILENO,
+	    &p->out, &link_callbacks, p);
+	if (r != OK)
+		forget(p);
+	return r;
+}
+
+static bool
+is_late(const struct peer *p, uint64_t now, uint64_t ns)
+{
+	return now > p->since + ns;
+}
+
+/* Somebody waits for its queue, and it has taken nothing for too long. */
+static bool
+is_stalled(const struct peer *p, uint64_t now)
+{
+	uint64_t from =
+	    p->waited_at > p->progress_at ? p->waited_at : p->progress_at;
+
+	return p->z->conf->stall_ns > 0 && p->observer.joined && !p->is_pipe &&
+	       !TAILQ_EMPTY(&p->observer.waiters) &&
+	       now > from + p->z->conf->stall_ns;
+}
+
+void
+peer_tick(struct peer *p, uint64_t now)
+{
+	if (p->state == PEER_GREETING && is_late(p, now, GREETING_NS)) {
+		peer_close(p, HELLO_CLOSE_RESTART, "no handshake in time");
+	} else if (p->state == PEER_REFUSED && is_late(p, now, REFUSED_NS)) {
+		peer_close(p, HELLO_CLOSE_EVICT, p->text);
+	} else if (p->state == PEER_LEAVING && is_late(p, now, LEAVING_NS) &&
+		   p->link->fin_acked) {
+		peer_close(p, HELLO_CLOSE_RESTART, "left");
+	} else if (is_stalled(p, now)) {
+		log_info("'%s' (%s) took nothing for %llu s while others "
+			 "waited: disconnected",
+		    p->name, p->link->name,
+		    (unsigned long long)(p->z->conf->stall_ns / NS_PER_S));
+		peer_close(p, HELLO_CLOSE_RESTART, "stalled");
+	} else if (now > p->progress_at + NS_PER_S && p->out.bytes == 0) {
+		outq_trim(&p->out);
+		if (p->waiter.on == NULL && !p->parked)
+			intake_trim(&p->in);
+	}
+}
+
+void
+peer_describe(const struct peer *p)
+{
+	log_info("%s '%s' (%s): %llu messages in, %llu out, %zu bytes queued, "
+		 "%llu messages dropped",
+	    p->is_pipe ? "pipe" : hello_role(p->type), p->name, p->link->name,
+	    (unsigned long long)p->received,
+	    (unsigned long long)p->observer.delivered, p->out.bytes,
+	    (unsigned long long)p->observer.lost.messages);
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/auth.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/exit.h"
+#include "link/quiclink.h"
+#include "net/process.h"
+#include "net/resolve.h"
+#include "peer.h"
+#include "zipper.h"
+
+#define NS_PER_S 1000000000ull
+#define ADDRS_MAX 16
+
+/* --- memory
+ * ------------------------------------------------------------------- */
+
+bool
+zipper_is_full(const struct zipper *z)
+{
+	return slab_total() > z->conf->memory;
+}
+
+void
+zipper_unpark(struct zipper *z)
+{
+	struct peer *p;
+
+	while ((p = TAILQ_FIRST(&z->parked)) != NULL &&
+	       slab_total() < z->conf->memory / 8 * 7) {
+		TAILQ_REMOVE(&z->parked, p, link_parked);
+		p->parked = false;
+		peer_route(p);
+	}
+}
+
+/* --- the end
+ * --------------------------------------------------------------------- */
+
+static bool
+is_delivered(const struct zipper *z)
+{
+	const struct peer *p;
+
+	TAILQ_FOREACH(p, &z->peers, link_all)
+		if (p->out.bytes > 0)
+			return false;
+	return true;
+}
+
+static void
+close_all(struct zipper *z, const char *reason)
+{
+	struct peer *p;
+
+	while ((p = TAILQ_FIRST(&z->peers)) != NULL)
+		peer_close(p, HELLO_CLOSE_RESTART, reason);
+}
+
+void
+zipper_settle(struct zipper *z)
+{
+	if (!z->draining || loop_stopping(z->loop) || !is_delivered(z))
+		return;
+	loop_stop(z->loop, EXIT_OK);
+}
+
+void
+zipper_drain(struct zipper *z)
+{
+	if (z->draining)
+		return;
+	z->draining = true;
+	listener_stop(z->listener);
+	timer_set(
+	    z->loop, &z->grace, loop_now(z->loop) + z->conf->common.grace_ns);
+	zipper_settle(z);
+}
+
+static void
+on_grace_over(void *arg)
+{
+	struct zipper *z = arg;
+
+	log_error("not everything could be delivered within --grace");
+	loop_stop(z->loop, EXIT_LOST);
+}
+
+/* --- signals
+ * ------------------------------------------------------------------------ */
+
+static void
+report(const struct zipper *z)
+{
+	const struct router_counts *r = router_counts(z->router);
+	const struct quic_counts *q = listener_counts(z->listener);
+	const struct peer *p;
+
+	log_info("%zu connections now, %" PRIu64 " so far; %zu handshakes "
+		 "under way, %" PRIu64 " refused, %" PRIu64 " retries",
+	    z->n_peers, z->connections, q->half_open, q->refused, q->retries);
+	log_info("%" PRIu64 " messages: %" PRIu64 " delivered, %" PRIu64
+		 " unobserved (%" PRIu64 " held), %" PRIu64
+		 " dropped of %" PRIu64 " bytes; %" PRIu64
+		 " observers sent away; %zu bytes of memory",
+	    r->messages, r->delivered, r->unobserved, r->held, r->lost.messages,
+	    r->lost.bytes, r->evicted, slab_total());
+	TAILQ_FOREACH(p, &z->peers, link_all)
+		peer_describe(p);
+}
+
+static int
+load_tls(const struct zipper_conf *conf, struct tls **out)
+{
+	struct tls_server_conf c = {
+	    .cert = conf->common.cert,
+	    .key = conf->common.key,
+	    .client_ca = conf->client_ca,
+	};
+
+	return tls_server_new(out, &c);
+}
+
+static int
+load_tokens(struct zipper_conf *conf, struct tokens **out)
+{
+	size_t i;
+	int r;
+
+	if ((r = tokens_new(out)) != OK)
+		return r;
+	for (i = 0; i < conf->tokens.n; i++) {
+		/* Files are read again on SIGHUP: keep their names. */
+		char *text = strdup(conf->tokens.v[i]);
+
+		r = text != NULL ? tokens_add(*out, text) : ERR_NOMEM;
+		free(text);
+		if (r != OK) {
+			tokens_free(*out);
+			return r;
+		}
+	}
+	return OK;
+}
+
+/* What cannot be read again stays as it was. */
+static void
+reload(struct zipper *z, struct zipper_conf *conf)
+{
+	struct tokens *tokens;
+	struct tls *tls;
+
+	if (load_tokens(conf, &tokens) == OK) {
+		tokens_free(z->tokens);
+		z->tokens = tokens;
+		z->rules.tokens = tokens;
+	} else {
+		log_error("tokens stay as they were");
+	}
+	if (load_tls(conf, &tls) == OK) {
+		listener_set_tls(z->listener, tls);
+		tls_free(z->tls);
+		z->tls = tls;
+		log_info("reloaded: certificate pin %s", tls_pin(tls));
+	} else {
+		log_error("the certificate stays as it was");
+	}
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct zipper *z = arg;
+
+	switch (signo) {
+	case SIGUSR1:
+		report(z);
+		return;
+	case SIGHUP:
+		reload(z, (struct zipper_conf *)(uintptr_t)z->conf);
+		return;
+	}
+	if (z->draining) {
+		z->signal = signo;
+		loop_stop(z->loop, 128 + signo);
+		return;
+	}
+	z->signal = signo;
+	zipper_drain(z);
+}
+
+static void
+on_tick(void *arg)
+{
+	struct zipper *z = arg;
+	uint64_t now = loop_now(z->loop), departures;
+	struct peer *p;
+
+	timer_set(z->loop, &z->tick, now + NS_PER_S);
+again:
+	departures = z->departures;
+	TAILQ_FOREACH(p, &z->peers, link_all) {
+		peer_tick(p, now);
+		/* One that goes may take others along: begin again. */
+		if (departures != z->departures)
+			goto again;
+	}
+	zipper_unpark(z);
+}
+
+/* --- listening
+ * ----------------------------------------------------------------------- */
+
+/* Beyond this machine only friends may come in. */
+static int
+check_open(const struct zipper *z, const struct addr *at)
+{
+	char text[ADDR_TEXT];
+
+	if (addr_is_loopback(at) || z->conf->open ||
+	    z->conf->client_ca != NULL || tokens_count(z->tokens) > 0)
+		return OK;
+	log_error("will not listen on '%s' for everybody: pass --token, "
+		  "--client-ca or --open",
+	    addr_text(at, text));
+	return ERR_AUTH;
+}
+
+/*
+ * Listen at all of v that this machine has, at one at least; a port of 0
+ * becomes one that all of them have.
+ */
+static int
+listen_at(struct zipper *z, const char *name, struct addr *v, size_t n)
+{
+	char text[ADDR_TEXT];
+	uint16_t port = addr_port(&v[0]);
+	size_t i, done = 0;
+	int r;
+
+	for (i = 0; i < n; i++) {
+		if ((r = check_open(z, &v[i])) != OK)
+			return r;
+		addr_set_port(&v[i], port);
+		if ((r = listener_udp(z->listener, &v[i])) == ERR_NONE)
+			continue; /* a machine without IPv6, say */
+		if (r != OK)
+			return r;
+		port = addr_port(&v[i]);
+		done++;
+		log_info("listening on %s", addr_text(&v[i], text));
+	}
+	if (done > 0)
+		return OK;
+	log_error(
+	    "cannot listen on '%s': not an address of this machine", name);
+	return ERR_SYS;
+}
+
+static mode_t
+unix_mode(const struct zipper_conf *conf)
+{
+	if (conf->unix_mode != 0)
+		return (mode_t)conf->unix_mode;
+	return conf->unix_group != NULL ? 0660 : 0;
+}
+
+static int
+unix_gid(const struct zipper_conf *conf, gid_t *gid)
+{
+	struct group *g;
+
+	*gid = (gid_t)-1;
+	if (conf->unix_group == NULL)
+		return OK;
+	if ((g = getgrnam(conf->unix_group)) == NULL) {
+		log_error("no such group: '%s'", conf->unix_group);
+		return ERR_NONE;
+	}
+	*gid = g->gr_gid;
+	return OK;
+}
+
+static int
+listen_on(struct zipper *z, const char *text)
+{
+	struct addr v[ADDRS_MAX];
+	struct endpoint e;
+	size_t n = 0;
+	gid_t gid;
+	int r;
+
+	if (endpoint_parse(text, &e) != OK) {
+		log_error("cannot listen on '%s': not an address", text);
+		return ERR_BAD;
+	}
+	if (e.path != NULL) {
+		if ((r = unix_gid(z->conf, &gid)) == OK)
+			r = listener_unix(
+			    z->listener, e.path, unix_mode(z->conf), gid);
+		if (r == OK)
+			log_info("listening on unix:%s", e.path);
+	} else {
+		r = resolve_now(e.host, e.port, v, ADDRS_MAX, &n);
+		if (r == OK)
+			r = listen_at(z, text, v, n);
+	}
+	endpoint_fini(&e);
+	return r;
+}
+
+static int
+listen_everywhere(struct zipper *z)
+{
+	const struct opt_list *l = &z->conf->listen;
+	size_t i;
+	int r;
+
+	if (l->n == 0)
+		return listen_on(z, "localhost");
+	for (i = 0; i < l->n; i++)
+		if ((r = listen_on(z, l->v[i])) != OK)
+			return r;
+	return OK;
+}
+
+/* --- set-up
+ * ----------------------------------------------------------------------------
+ */
+
+static const struct listener_ops listener_callbacks = {
+    .accept = peer_accept,
+};
+
+static int
+open_listener(struct zipper *z)
+{
+	const struct zipper_conf *conf = z->conf;
+	struct listener_conf c = {
+	    .quic =
+		{
+		    .conn =
+			{
+			    .tls = z->tls,
+			    .idle_ns = QUICLINK_IDLE_NS,
+			    .keep_alive_ns = QUICLINK_KEEP_ALIVE_NS,
+			    .handshake_ns = QUICLINK_HANDSHAKE_NS,
+			    .stream_window = QUICLINK_WINDOW,
+			    .conn_window = QUICLINK_WINDOW,
+			    .streams_bidi = 1,
+			},
+		    .max_conns = conf->max_connections,
+		    .max_per_addr = conf->max_per_address,
+		    .max_half_open = conf->max_half_open,
+		    .retry_from = conf->retry_from,
+		},
+	};
+	int r;
+
+	r = tls_state_key("reset.key", c.quic.reset_key, QUIC_KEY_BYTES);
+	if (r == OK)
+		r = tls_state_key(
+		    "token.key", c.quic.token_key, QUIC_KEY_BYTES);
+	if (r == OK)
+		r = listener_new(
+		    &z->listener, z->loop, &c, &listener_callbacks, z);
+	return r;
+}
+
+static int
+set_up(struct zipper *z, struct zipper_conf *conf)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
+	int r;
+
+	z->tick = (struct timer){.fn = on_tick, .arg = z};
+	z->grace = (struct timer){.fn = on_grace_over, .arg = z};
+	TAILQ_INIT(&z->peers);
+	TAILQ_INIT(&z->parked);
+	z->routing = (struct router_conf){
+	    .policies = conf->policies.v,
+	    .n_policies = conf->policies.n,
+	    .hold_bytes = conf->hold_bytes,
+	    .hold_ns = conf->hold_ns,
+	};
+	if ((r = auth_init()) != OK ||
+	    (r = load_tokens(conf, &z->tokens)) != OK)
+		return r;
+	z->rules = (struct hello_rules){
+	    .tokens = z->tokens,
+	    .max_tags = conf->max_tags,
+	    .old_versions = conf->compat_versions,
+	};
+	if ((r = load_tls(conf, &z->tls)) != OK ||
+	    (r = loop_new(&z->loop)) != OK ||
+	    (r = router_new(&z->router, &z->routing)) != OK ||
+	    (r = loop_signals(z->loop, signals, on_signal, z)) != OK ||
+	    (r = open_listener(z)) != OK || (r = listen_everywhere(z)) != OK)
+		return r;
+	if (conf->pipe && (r = peer_open_pipe(z)) != OK)
+		return r;
+	return timer_set(z->loop, &z->tick, loop_clock() + NS_PER_S);
+}
+
+static int
+exit_for(int r)
+{
+	switch (r) {
+	case ERR_AUTH:
+	case ERR_BAD:
+	case ERR_TLS:
+	case ERR_NONE:
+		return EXIT_CONFIG;
+	}
+	return EXIT_SYSTEM;
+}
+
+static void
+tear_down(struct zipper *z)
+{
+	if (z->loop != NULL) {
+		timer_stop(z->loop, &z->tick);
+		timer_stop(z->loop, &z->grace);
+	}
+	listener_free(z->listener);
+	if (z->loop != NULL)
+		loop_free(z->loop);
+	router_free(z->router);
+	tokens_free(z->tokens);
+	tls_free(z->tls);
+}
+
+int
+zipper_run(const struct opt_program *program, struct zipper_conf *conf)
+{
+	struct zipper z = {.conf = conf};
+	int r, status;
+
+	(void)program;
+	if ((r = set_up(&z, conf)) != OK) {
+		close_all(&z, "");
+		tear_down(&z);
+		return exit_for(r);
+	}
+	log_info("certificate pin %s", tls_pin(z.tls));
+	process_ready(conf->common.ready_fd);
+	status = loop_run(z.loop);
+	close_all(&z, "the zipper is shutting down");
+	loop_flush(z.loop);
+	tear_down(&z);
+	if (z.no_reader)
+		process_end_no_reader();
+	if (z.signal == SIGINT || status > 128)
+		process_end_by(z.signal);
+	return status;
+}
