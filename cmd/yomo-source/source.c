@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: ISC */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/exit.h"
+#include "link/setup.h"
+#include "net/feed.h"
+#include "net/process.h"
+#include "net/progress.h"
+#include "proto/stamp.h"
+#include "source.h"
+
+/* Bytes read ahead of what was understood, besides one message. */
+#define READ_AHEAD (256u << 10)
+
+struct source {
+	const struct source_conf *conf;
+	struct setup setup;
+	struct client_conf link;
+	struct loop *loop;
+	struct client *client;
+	struct feed *feed;
+	struct framing *framing;
+	struct stamp stamp;
+	struct timer pace;  /* --every */
+	struct timer grace; /* after a signal */
+	struct progress progress;
+	uint64_t next_at; /* when the next message may go */
+	uint64_t messages;
+	uint64_t bytes;
+	bool reading;
+	bool input_over;
+	int signal;
+	int status; /* of the input: 0 or 65 */
+};
+
+static bool
+is_pipe(const struct source *s)
+{
+	return s->setup.n_zippers == 0;
+}
+
+/* No more input: what was taken goes out, then we are done. */
+static void
+end_input(struct source *s, int status)
+{
+	if (s->input_over)
+		return;
+	s->input_over = true;
+	s->status = status;
+	timer_stop(s->loop, &s->pace);
+	if (s->feed != NULL)
+		feed_close(s->feed);
+	s->feed = NULL;
+	client_finish(s->client);
+}
+
+/* --- messages
+ * ------------------------------------------------------------------ */
+
+/* Send one message; ERR_BAD: it cannot be one. */
+static int
+send_message(struct source *s, const struct framing_msg *m)
+{
+	struct data_frame d = {.tag = s->conf->tag, .payload = m->payload};
+	int r;
+
+	if (m->whole.len > 0) { /* a frame: as it is */
+		if (!m->has_tag && !is_pipe(s))
+			return ERR_BAD;
+		return client_forward(s->client, m->whole);
+	}
+	if (m->has_tag)
+		d.tag = m->tag;
+	if ((r = stamp_next(&s->stamp, m->meta, &d.meta)) != OK)
+		return r;
+	return client_send(s->client, &d);
+}
+
+/* Whether the next message must wait for its time; then a timer is set. */
+static bool
+must_wait(struct source *s)
+{
+	if (s->conf->every_ns == 0 || loop_clock() >= s->next_at)
+		return false;
+	timer_set(s->loop, &s->pace, s->next_at);
+	return true;
+}
+
+/* A message goes now: when may the next?  Late ones are not made up for. */
+static void
+keep_pace(struct source *s)
+{
+	uint64_t now = loop_clock(), every = s->conf->every_ns;
+
+	if (every > 0)
+		s->next_at =
+		    (now < s->next_at + every ? s->next_at : now) + every;
+}
+
+static bool
+is_enough(const struct source *s)
+{
+	return s->conf->count > 0 && s->messages >= s->conf->count;
+}
+
+static void
+refuse_input(struct source *s, const char *why)
+{
+	log_error("malformed input at byte %" PRIu64 ": %s",
+	    framing_offset(s->framing), why);
+	end_input(s, EXIT_DATA);
+}
+
+static enum feed_want
+on_input(void *arg, struct view *in, bool eof)
+{
+	struct source *s = arg;
+	struct framing_msg m;
+	int r = OK;
+
+	while (!client_full(s->client) && !must_wait(s)) {
+		if ((r = framing_get(s->framing, in, eof, &m)) != OK ||
+		    (r = send_message(s, &m)) != OK)
+			break;
+		keep_pace(s);
+		s->messages++;
+		s->bytes += m.payload.len;
+		if (is_enough(s)) {
+			end_input(s, EXIT_OK);
+			return FEED_WAIT;
+		}
+	}
+	if (r == OK)
+		return FEED_WAIT;
+	if (r == ERR_MORE)
+		return FEED_MORE;
+	if (r == ERR_NOMEM) {
+		log_error("out of memory for a message");
+		end_input(s, EXIT_SYSTEM);
+	} else {
+		refuse_input(s, *framing_why(s->framing) != '\0'
+				    ? framing_why(s->framing)
+				    : "not a message that a zipper takes");
+	}
+	return FEED_WAIT;
+}
+
+static void
+on_input_end(void *arg, int r)
+{
+	struct source *s = arg;
+
+	end_input(s, r == OK ? EXIT_OK : EXIT_SYSTEM);
+}
+
+static const struct feed_ops feed_callbacks = {
+    .take = on_input,
+    .end = on_input_end,
+};
+
+static void
+read_on(void *arg)
+{
+	struct source *s = arg;
+
+	if (s->feed != NULL)
+		feed_resume(s->feed);
+}
+
+/* --- the client
+ * ------------------------------------------------------------------- */
+
+static void
+on_ready(void *arg)
+{
+	struct source *s = arg;
+	struct feed_conf conf = {
+	    .fd = STDIN_FILENO,
+	    .read_max = s->conf->format == FRAMING_RAW && s->conf->block == 0
+			    ? FRAMING_RAW_MAX
+			    : 0,
+	    .max = s->conf->max_message + READ_AHEAD,
+	    .name = "standard input",
+	};
+
+	if (s->reading)
+		return;
+	s->reading = true;
+	process_ready(s->conf->common.ready_fd);
+	if (s->input_over)
+		return;
+	if (feed_open(&s->feed, s->loop, &conf, &feed_callbacks, s) != OK)
+		end_input(s, EXIT_SYSTEM);
+}
+
+static bool
+on_data(void *arg, const struct data_frame *d, const struct frame *f)
+{
+	(void)arg;
+	(void)d;
+	(void)f;
+	return true; /* nobody asked for it */
+}
+
+static void
+on_done(void *arg, int status)
+{
+	struct source *s = arg;
+
+	loop_stop(s->loop, status != EXIT_OK ? status : s->status);
+}
+
+static const struct client_ops client_callbacks = {
+    .ready = on_ready,
+    .data = on_data,
+    .room = read_on,
+    .done = on_done,
+};
+
+/* --- signals
+ * ------------------------------------------------------------------------ */
+
+static void
+on_grace_over(void *arg)
+{
+	struct source *s = arg;
+
+	log_error("not everything was taken within --grace: %" PRIu64
+		  " bytes in doubt",
+	    client_counts(s->client).waiting);
+	loop_stop(s->loop, EXIT_LOST);
+}
+
+static void
+report(void *arg)
+{
+	struct source *s = arg;
+	struct client_counts n = client_counts(s->client);
+
+	log_info("%" PRIu64 " messages of %" PRIu64 " bytes, %" PRIu64
+		 " bytes waiting, %" PRIu64 " in doubt, %" PRIu64
+		 " connections lost",
+	    s->messages, s->bytes, n.waiting, n.in_doubt, n.lost);
+}
+
+static void
+on_signal(void *arg, int signo)
+{
+	struct source *s = arg;
+
+	if (signo == SIGUSR1) {
+		report(s);
+		return;
+	}
+	if (s->signal != 0 || !s->reading) {
+		loop_stop(s->loop, s->signal != 0 ? EXIT_LOST : EXIT_OK);
+		s->signal = signo;
+		return;
+	}
+	s->signal = signo;
+	timer_set(
+	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
+	if (s->feed != NULL)
+		feed_stop(s->feed);
+	else
+		end_input(s, s->status);
+}
+
+/* --- set-up
+ * ---------------------------------------------------------------------------
+ */
+
+static int
+catch_signals(struct source *s)
+{
+	static const int with_hup[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP, 0};
+	static const int without[] = {SIGTERM, SIGINT, SIGUSR1, 0};
+
+	return loop_signals(
+	    s->loop, process_hup_ignored() ? without : with_hup, on_signal, s);
+}
+
+static int
+set_up(struct source *s)
+{
+	const struct source_conf *conf = s->conf;
+	struct framing_conf framing = {
+	    .kind = conf->format,
+	    .block = conf->block,
+	    .max = conf->max_message,
+	};
+	int r;
+
+	s->pace = (struct timer){.fn = read_on, .arg = s};
+	s->grace = (struct timer){.fn = on_grace_over, .arg = s};
+	setup_fill(&s->setup, &conf->common, &s->link);
+	s->link.out_fd = is_pipe(s) ? STDOUT_FILENO : -1;
+	s->link.type = CLIENT_SOURCE;
+	s->link.linger_ns = conf->linger_ns;
+	s->link.max_message = conf->max_message;
+	s->link.queue = conf->queue;
+	if ((r = stamp_init(&s->stamp, s->setup.id, conf->target, conf->meta.v,
+		 conf->meta.n)) != OK ||
+	    (r = framing_new(&s->framing, &framing)) != OK ||
+	    (r = loop_new(&s->loop)) != OK || (r = catch_signals(s)) != OK ||
+	    (r = progress_open(&s->progress, s->loop, conf->common.progress,
+		 &s->messages, &s->bytes)) != OK)
+		return r;
+	return client_new(&s->client, s->loop, &s->link, &client_callbacks, s);
+}
+
+static void
+tear_down(struct source *s)
+{
+	if (s->feed != NULL)
+		feed_close(s->feed);
+	client_free(s->client);
+	if (s->loop != NULL) {
+		progress_close(&s->progress);
+		timer_stop(s->loop, &s->pace);
+		timer_stop(s->loop, &s->grace);
+		loop_free(s->loop);
+	}
+	framing_free(s->framing);
+	stamp_fini(&s->stamp);
+	setup_fini(&s->setup);
+}
+
+int
+source_run(const struct source_conf *conf)
+{
+	struct source s = {.conf = conf};
+	bool no_reader;
+	int r, status;
+
+	if (setup_client(&s.setup, &conf->common, &status) != OK) {
+		tear_down(&s);
+		return status;
+	}
+	if (is_pipe(&s) && isatty(STDOUT_FILENO)) {
+		tear_down(&s);
+		opts_usage_error("frames are not for a terminal: add -z ADDR, "
+				 "or | yomo-sfn");
+	}
+	if ((r = set_up(&s)) != OK) {
+		tear_down(&s);
+		return r == ERR_BAD ? EXIT_USAGE : EXIT_SYSTEM;
+	}
+	status = loop_run(s.loop);
+	if (log_level() >= LOG_DEBUG)
+		report(&s);
+	no_reader = client_lost_reader(s.client);
+	tear_down(&s);
+	if (no_reader)
+		process_end_no_reader();
+	if (s.signal == SIGINT)
+		process_end_by(SIGINT);
+	return status;
+}
