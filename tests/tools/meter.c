@@ -10,13 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "conf/values.h"
+#include "net/loop.h"
 
-#define SECOND ((uint64_t)1000000000)
 #define HEAD_BYTES 4
 #define STAMP_BYTES 8
 #define BUFFER_BYTES (1u << 20)
@@ -32,15 +31,6 @@ struct meter {
 	uint64_t size; /* of its payload */
 	uint64_t due_ns;
 };
-
-static uint64_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
-}
 
 static uint64_t
 get(const uint8_t *p, size_t bytes)
@@ -126,7 +116,7 @@ read_all(struct meter *m)
 		}
 		if (n == 0)
 			break;
-		m->last_ns = now();
+		m->last_ns = loop_clock();
 		len += (size_t)n;
 		used = take(m, buf, len, m->last_ns);
 		len -= used;

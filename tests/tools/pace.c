@@ -17,21 +17,13 @@
 
 #include "base/err.h"
 #include "conf/values.h"
+#include "net/loop.h"
 
 #define SECOND ((uint64_t)1000000000)
 #define STAMP_BYTES 8
 #define HEAD_BYTES 4
 #define SIZE_MAX_BYTES (64u << 20)
 #define BATCH_BYTES (256u << 10) /* written at once, without a rate */
-
-static uint64_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
-}
 
 static void
 wait_until(uint64_t at)
@@ -75,7 +67,7 @@ static void
 pace(uint32_t n, uint32_t rate, uint32_t size)
 {
 	size_t whole = HEAD_BYTES + size, batch = BATCH_BYTES / whole;
-	uint64_t t0 = now(), due = t0;
+	uint64_t t0 = loop_clock(), due = t0;
 	uint8_t *buf;
 	size_t i, sent, j;
 
@@ -95,7 +87,7 @@ pace(uint32_t n, uint32_t rate, uint32_t size)
 			due = t0 + sent * SECOND / rate;
 			wait_until(due);
 		} else {
-			due = now();
+			due = loop_clock();
 		}
 		for (j = 0; j < batch && sent + j < n; j++)
 			put(buf + j * whole + HEAD_BYTES, due, STAMP_BYTES);

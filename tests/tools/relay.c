@@ -37,11 +37,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "conf/values.h"
+#include "net/loop.h"
 
 #define DATAGRAM_MAX 65535
 #define CLIENTS_MAX 4096
@@ -116,15 +116,6 @@ die(const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, ": %s\n", strerror(kept));
 	exit(EXIT_FAILURE);
-}
-
-static uint64_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
 }
 
 /* splitmix64 */
@@ -231,7 +222,7 @@ static void
 pass(struct client *c, int way, const uint8_t *p, size_t len)
 {
 	struct way *w = &ways[way];
-	uint64_t at = now(), due = at;
+	uint64_t at = loop_clock(), due = at;
 	bool lost = draw(&w->random) % 10000 < w->loss;
 	bool twice = draw(&w->random) % 10000 < w->dup;
 	bool late = draw(&w->random) % 10000 < w->reorder;
@@ -268,7 +259,7 @@ static void
 deliver_due(void)
 {
 	struct held *h;
-	uint64_t at = now();
+	uint64_t at = loop_clock();
 
 	while (n_held > 0 && heap[0]->due_ns <= at) {
 		h = heap_pop();

@@ -7,13 +7,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "net/loop.h"
 
 int
 main(int argc, char *argv[])
 {
-	struct timespec ts;
 	FILE *f;
 
 	if (argc < 3) {
@@ -25,8 +25,7 @@ main(int argc, char *argv[])
 		    strerror(errno));
 		return 1;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	fprintf(f, "%jd%09ld\n", (intmax_t)ts.tv_sec, ts.tv_nsec);
+	fprintf(f, "%ju\n", (uintmax_t)loop_clock());
 	fclose(f);
 	execvp(argv[2], argv + 2);
 	fprintf(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 
 // gopeer: programs on YoMo's Go SDK, for the interoperation tests and the
-// benchmarks: gopeer source|sfn|zipper|raw|idle [flags].
+// benchmarks: gopeer source|sfn|zipper|raw [flags].
 package main
 
 import (
@@ -31,7 +31,6 @@ var commands = map[string]func(args []string) error{
 	"sfn":    runSfn,
 	"zipper": runZipper,
 	"raw":    runRaw,
-	"idle":   runIdle,
 }
 
 func main() {
@@ -39,7 +38,7 @@ func main() {
 	log.SetPrefix("gopeer: ")
 	os.Stdout = os.Stderr
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: gopeer source|sfn|zipper|raw|idle [flags]")
+		fmt.Fprintln(os.Stderr, "usage: gopeer source|sfn|zipper|raw [flags]")
 		os.Exit(64)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
