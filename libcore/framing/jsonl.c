@@ -20,14 +20,33 @@
 /* What a line has beside its payload and metadata is shorter than this. */
 #define LINE_FIXED 128
 
+/* Between the pairs of metadata and between tag, meta and data. */
+#define COMMAS_MAX (JSONL_PAIRS_MAX - 1 + 2)
+
 struct jsonl {
 	cJSON *tree;	 /* of the line last read */
 	struct buf meta; /* its metadata, as on the wire */
 	struct buf data; /* its payload, if that came in base64 */
-	struct meta_pair pairs[JSONL_PAIRS_MAX];
-	size_t max;
 	const char *why;
 };
+
+/* Metadata on its way in or out: each key once. */
+struct pairs {
+	struct meta_pair pair[JSONL_PAIRS_MAX];
+	size_t n;
+};
+
+/* The index of key; if it is not there, how many there are. */
+static size_t
+pair_of(const struct pairs *all, struct view key)
+{
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		if (view_equal(all->pair[i].key, key))
+			break;
+	return i;
+}
 
 /* -- reading -- */
 
@@ -51,46 +70,43 @@ get_tag(struct jsonl *j, const cJSON *v, struct framing_msg *out)
 	return OK;
 }
 
-/* Note one pair of metadata; n are noted. */
 static int
-get_pair(struct jsonl *j, size_t n, const cJSON *v)
+get_pair(struct jsonl *j, const cJSON *v, struct pairs *all)
 {
 	struct view key = view_of(v->string);
-	size_t i;
 
 	if (!cJSON_IsString(v))
 		return bad(j, "a value in meta is no string");
-	if (n == JSONL_PAIRS_MAX)
+	if (all->n == JSONL_PAIRS_MAX)
 		return bad(j, "meta has too many pairs");
-	for (i = 0; i < n; i++)
-		if (view_equal(j->pairs[i].key, key))
-			return bad(j, "a key in meta is given twice");
-	j->pairs[n].key = key;
-	j->pairs[n].value = view_of(v->valuestring);
+	if (pair_of(all, key) < all->n)
+		return bad(j, "a key in meta is given twice");
+	all->pair[all->n++] = (struct meta_pair){key, view_of(v->valuestring)};
 	return OK;
 }
 
 static int
 get_meta(struct jsonl *j, const cJSON *v, struct framing_msg *out)
 {
+	struct pairs all;
 	const cJSON *pair;
-	size_t n = 0, size;
+	size_t size;
 	uint8_t *p;
 	int r;
 
 	if (!cJSON_IsObject(v))
 		return bad(j, "meta is no object");
+	all.n = 0;
 	cJSON_ArrayForEach(pair, v)
 	{
-		if ((r = get_pair(j, n, pair)) != OK)
+		if ((r = get_pair(j, pair, &all)) != OK)
 			return r;
-		n++;
 	}
-	if ((size = meta_size(j->pairs, n)) > FRAMING_META_MAX)
+	if ((size = meta_size(all.pair, all.n)) > FRAMING_META_MAX)
 		return ERR_LIMIT;
 	if ((r = buf_reserve(&j->meta, size, &p)) != OK)
 		return r;
-	meta_put(p, j->pairs, n);
+	meta_put(p, all.pair, all.n);
 	buf_commit(&j->meta, size);
 	out->meta = buf_view(&j->meta);
 	return OK;
@@ -182,6 +198,20 @@ get_members(struct jsonl *j, struct framing_msg *out)
 	return OK;
 }
 
+/* Past the end of the string at p, which has one. */
+static const uint8_t *
+skip_string(const uint8_t *p, const uint8_t *end)
+{
+	const uint8_t *slash, *q = p;
+
+	do {
+		q = memchr(q + 1, '"', (size_t)(end - q - 1));
+		for (slash = q; slash[-1] == '\\'; slash--)
+			;
+	} while ((q - slash) % 2 != 0);
+	return q + 1;
+}
+
 /*
  * Whether a line, which is valid JSON, has more values than a message can.
  * The library takes 64 bytes for each, and [0,0,0 ... has one in two bytes.
@@ -189,18 +219,14 @@ get_members(struct jsonl *j, struct framing_msg *out)
 static bool
 is_crowded(struct view line)
 {
-	size_t i, n = 0;
-	bool in_string = false;
+	const uint8_t *p = line.p, *end = p + line.len;
+	size_t commas = 0;
 
-	for (i = 0; i < line.len && n <= JSONL_PAIRS_MAX + 4; i++) {
-		if (line.p[i] == '"')
-			in_string = !in_string;
-		else if (in_string)
-			i += line.p[i] == '\\';
-		else
-			n += line.p[i] == ',';
+	while (p < end && commas <= COMMAS_MAX) {
+		commas += *p == ',';
+		p = *p == '"' ? skip_string(p, end) : p + 1;
 	}
-	return n > JSONL_PAIRS_MAX + 4;
+	return commas > COMMAS_MAX;
 }
 
 /* The line as a tree, in place of the last one. */
@@ -208,7 +234,8 @@ static int
 parse(struct jsonl *j, struct view line)
 {
 	if (json_check(line, NULL) != OK)
-		return bad(j, "the line is not JSON");
+		return bad(
+		    j, "the line is not JSON, or a string in it has a NUL");
 	if (is_crowded(line))
 		return bad(j, "the line has too many values");
 	errno = 0;
@@ -348,20 +375,12 @@ put_base64(uint8_t *p, struct view v)
 	return p;
 }
 
-/* Metadata on its way out, each key once. */
-struct pairs {
-	struct meta_pair pair[JSONL_PAIRS_MAX];
-	size_t n;
-};
-
+/* Of a key given twice the last value counts. */
 static int
 add_pair(struct pairs *all, const struct meta_pair *new)
 {
-	size_t i;
+	size_t i = pair_of(all, new->key);
 
-	for (i = 0; i < all->n; i++)
-		if (view_equal(all->pair[i].key, new->key))
-			break;
 	if (i == JSONL_PAIRS_MAX)
 		return ERR_BAD;
 	all->pair[i] = *new;

@@ -625,6 +625,8 @@ static const struct {
 } trips[] = {
     {{.payload = S("")}, 0},
     {{.payload = S("hello")}, 0},
+    {{.payload = S("\\")}, 0},
+    {{.payload = S("\\\"\\\\\",\"\\")}, 0},
     {{.payload = S("a\nb")}, 1u << FRAMING_LINES},
     {{.payload = S("\n")}, 1u << FRAMING_LINES},
     {{.payload = S("a\0b")}, 1u << FRAMING_NUL},
