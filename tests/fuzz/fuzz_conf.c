@@ -65,8 +65,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
 	struct toy t = {.common = COMMON_DEFAULTS};
 	size_t i;
+	int r;
 
-	opts_read_text(&toy_program, &t, "x.json", (const char *)p, len);
+	r = opts_read_text(&toy_program, &t, "x.json", (const char *)p, len);
+	if (r != OK && r != ERR_BAD)
+		abort(); /* the library refused what json_check() took */
 	check_tags(&t.tags);
 	for (i = 0; i < t.words.n; i++)
 		if (t.words.v[i] == NULL)
