@@ -52,13 +52,13 @@ read_all(int fd, struct tls_file *f)
 
 /* Fails as tls_file_read(), with errno in place of words. */
 static int
-slurp(const char *path, struct tls_file *out)
+slurp(const char *path, int flags, struct tls_file *out)
 {
 	struct tls_file f = {0};
 	struct stat st;
 	int fd, kept, r = ERR_SYS;
 
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) < 0)
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags)) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? ERR_NONE : ERR_SYS;
 	if (fstat(fd, &st) == 0)
 		r = read_all(fd, &f);
@@ -78,7 +78,7 @@ slurp(const char *path, struct tls_file *out)
 int
 tls_file_read(const char *path, struct tls_file *out)
 {
-	int r = slurp(path, out);
+	int r = slurp(path, 0, out);
 
 	if (r == ERR_SYS)
 		log_sys("cannot read '%s'", path);
@@ -90,7 +90,8 @@ tls_file_read(const char *path, struct tls_file *out)
 int
 tls_file_peek(const char *path, struct tls_file *out)
 {
-	int r = slurp(path, out);
+	/* A pipe in its place, which never says a word, must not stop us. */
+	int r = slurp(path, O_NONBLOCK, out);
 
 	return r == OK || r == ERR_NOMEM ? r : ERR_NONE;
 }

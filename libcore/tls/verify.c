@@ -23,6 +23,11 @@
 #define NAMES_MAX 5
 #define NAME_MAX_SHOWN 64
 
+/* The name stands in the certificate as a whole, and not only in its CN. */
+#define NAME_FLAGS                                                             \
+	(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |                                \
+	    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+
 /* What we know of the peer of one SSL. */
 struct peer {
 	bool loopback;
@@ -153,8 +158,7 @@ say_names(struct words *w, const X509 *x, const char *host)
 }
 
 static void
-say_why(
-    struct words *w, X509_STORE_CTX *store, const char *host, const char *pin)
+say_why(struct words *w, X509_STORE_CTX *store, const char *pin)
 {
 	const X509 *x = X509_STORE_CTX_get_current_cert(store);
 	int e = X509_STORE_CTX_get_error(store);
@@ -172,10 +176,6 @@ say_why(
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 		say(w, "%s is not valid before %s: is the clock right?", whose,
 		    tls_cert_time(X509_get0_notBefore(x), text));
-		break;
-	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		say_names(w, x, host);
 		break;
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -226,25 +226,55 @@ load_system_cas(struct tls *t)
 }
 
 static int
-verify_chain(struct tls *t, X509_STORE_CTX *store, const char *host,
-    const char *pin, struct words *w)
+verify_chain(
+    struct tls *t, X509_STORE_CTX *store, const char *pin, struct words *w)
 {
 	load_system_cas(t);
 	if (X509_verify_cert(store) == 1)
 		return 1;
-	say_why(w, store, host, pin);
+	say_why(w, store, pin);
 	return 0;
 }
 
-/* Is the server of the connection p describes the right one? */
-static int
-verify_server(struct tls *t, X509_STORE_CTX *store, const struct peer *p,
-    const uint8_t pin[TLS_PIN_BYTES], struct words *w)
+static bool
+is_address(const char *host)
 {
+	struct in6_addr any;
+
+	return inet_pton(AF_INET, host, &any) == 1 ||
+	       inet_pton(AF_INET6, host, &any) == 1;
+}
+
+/*
+ * Not left to X509_verify_cert(): OpenSSL loses the name it was given, without
+ * a word, if memory runs out while it copies what is to be verified.
+ */
+static int
+verify_name(X509_STORE_CTX *store, X509 *x, const char *host, struct words *w)
+{
+	if (is_address(host)) {
+		if (X509_check_ip_asc(x, host, 0) == 1)
+			return 1;
+		X509_STORE_CTX_set_error(store, X509_V_ERR_IP_ADDRESS_MISMATCH);
+	} else {
+		if (X509_check_host(x, host, 0, NAME_FLAGS, NULL) == 1)
+			return 1;
+		X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+	}
+	say_names(w, x, host);
+	return 0;
+}
+
+/* Is x that of the server which p describes? */
+static int
+verify_server(struct tls *t, X509_STORE_CTX *store, X509 *x,
+    const struct peer *p, struct words *w)
+{
+	uint8_t pin[TLS_PIN_BYTES];
 	char text[TLS_PIN_TEXT];
 
-	if (p == NULL) {
-		say(w, "nobody said whom to expect");
+	if (p == NULL || x == NULL || tls_pin_of(x, pin) != OK) {
+		say(w, "its key cannot be checked");
 		return 0;
 	}
 	if (t->n_pins > 0 && !is_pinned(t, pin)) {
@@ -256,25 +286,19 @@ verify_server(struct tls *t, X509_STORE_CTX *store, const struct peer *p,
 		return accept_peer(store);
 	if (t->n_pins == 0 && p->loopback && tls_own_is(pin))
 		return accept_peer(store);
-	return verify_chain(t, store, p->host, tls_pin_text(pin, text), w);
+	return verify_chain(t, store, tls_pin_text(pin, text), w) == 1 &&
+	       verify_name(store, x, p->host, w) == 1;
 }
 
 static int
 verify(struct tls *t, X509_STORE_CTX *store, SSL *ssl, struct words *w)
 {
-	X509 *x = X509_STORE_CTX_get0_cert(store);
-	uint8_t pin[TLS_PIN_BYTES];
-
 	if (t->insecure)
 		return accept_peer(store);
-	if (x == NULL || tls_pin_of(x, pin) != OK) {
-		say(w, "its certificate has no key we can read");
-		return 0;
-	}
 	if (t->server)
-		return verify_chain(t, store, "", NULL, w);
-	return verify_server(
-	    t, store, SSL_get_ex_data(ssl, peer_index()), pin, w);
+		return verify_chain(t, store, NULL, w);
+	return verify_server(t, store, X509_STORE_CTX_get0_cert(store),
+	    SSL_get_ex_data(ssl, peer_index()), w);
 }
 
 /* OpenSSL asks: 1 accepts the peer. */
@@ -301,16 +325,12 @@ on_verify(X509_STORE_CTX *store, void *arg)
 int
 tls_verify_init(struct tls *t)
 {
-	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(t->ctx);
-
 	if (peer_index() < 0)
 		return ERR_NOMEM;
 	SSL_CTX_set_cert_verify_callback(t->ctx, on_verify, t);
 	/* Who names a certificate to trust means it, be it a root or not. */
-	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
-	X509_VERIFY_PARAM_set_hostflags(
-	    param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-		       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	X509_VERIFY_PARAM_set_flags(
+	    SSL_CTX_get0_param(t->ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	return OK;
 }
 
@@ -335,7 +355,6 @@ int
 tls_client_prepare(
     struct tls *t, struct ssl_st *ssl, const char *host, bool loopback)
 {
-	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	struct peer *p;
 
 	(void)t;
@@ -346,15 +365,11 @@ tls_client_prepare(
 		return ERR_BAD;
 	}
 	p->loopback = loopback;
-	if (X509_VERIFY_PARAM_set1_ip_asc(param, p->host) == 1)
-		return OK; /* no server name for addresses: RFC 6066 */
-	ERR_clear_error();
-	if (X509_VERIFY_PARAM_set1_host(param, p->host, 0) != 1 ||
-	    SSL_set_tlsext_host_name(ssl, p->host) != 1) {
-		tls_log("cannot expect the name '%s'", p->host);
-		return ERR_TLS;
-	}
-	return OK;
+	/* No server name for addresses: RFC 6066. */
+	if (is_address(p->host) || SSL_set_tlsext_host_name(ssl, p->host) == 1)
+		return OK;
+	tls_log("cannot expect the name '%s'", p->host);
+	return ERR_TLS;
 }
 
 const char *
