@@ -81,6 +81,7 @@ struct client {
 	bool trying_moved;
 	unsigned attempts;
 	uint64_t backoff;
+	char where[300]; /* what people call the zipper that is tried */
 	char why[LINK_REASON + 128]; /* the latest attempt failed */
 
 	bool was_ready;
@@ -118,14 +119,21 @@ current(const struct client *c)
 const char *
 client_peer(const struct client *c)
 {
-	const struct endpoint *e;
+	return c->link != NULL ? c->link->name : c->where;
+}
 
-	if (c->link != NULL)
-		return c->link->name;
-	if (is_pipe(c))
-		return "pipe";
-	e = current(c);
-	return e->path != NULL ? e->path : e->host;
+/* What people call the zipper that is tried. */
+static void
+name_peer(struct client *c)
+{
+	const struct endpoint *e = current(c);
+	bool v6 = e->path == NULL && strchr(e->host, ':') != NULL;
+
+	if (e->path != NULL)
+		snprintf(c->where, sizeof(c->where), "unix:%s", e->path);
+	else
+		snprintf(c->where, sizeof(c->where), "%s%s%s:%u",
+		    v6 ? "[" : "", e->host, v6 ? "]" : "", e->port);
 }
 
 /* --- what is queued ----------------------------------------------------- */
@@ -252,17 +260,12 @@ finish_with(struct client *c, int status)
 static void
 fail_with(struct client *c, int status, const char *verb, const char *why)
 {
-	const struct endpoint *e;
-
 	if (c->state == CLIENT_OVER)
 		return;
-	if (is_pipe(c)) {
+	if (is_pipe(c))
 		log_error("%s: %s", verb, why);
-	} else {
-		e = current(c);
-		log_error("%s '%s': %s", verb,
-		    e->path != NULL ? e->path : e->host, why);
-	}
+	else
+		log_error("%s '%s': %s", verb, c->where, why);
 	finish_with(c, status);
 }
 
@@ -318,7 +321,7 @@ lose(struct client *c)
 			return;
 		}
 		log_info("lost the connection to '%s', trying again: %s",
-		    client_peer(c), c->why);
+		    c->where, c->why);
 		if (c->conf->retry_ns != UINT64_MAX)
 			timer_set(c->loop, &c->deadline,
 			    loop_now(c->loop) + c->conf->retry_ns);
@@ -723,6 +726,7 @@ try_next(struct client *c)
 		return;
 	}
 	e = current(c);
+	name_peer(c);
 	if (e->path != NULL) {
 		set_state(c, CLIENT_DIALING);
 		r = pipelink_dial(
@@ -775,6 +779,7 @@ client_new(struct client **out, struct loop *loop,
 	c->deadline = (struct timer){.fn = on_deadline, .arg = c};
 	c->pause = (struct timer){.fn = on_pause_over, .arg = c};
 	c->over = (struct task){.fn = on_over, .arg = c};
+	snprintf(c->where, sizeof(c->where), "pipe");
 	outq_init(&c->out, conf->queue);
 	intake_init(&c->in, conf->max_message);
 	if (!is_pipe(c) && conf->connect_timeout_ns > 0)
