@@ -67,9 +67,8 @@ close_all(struct zipper *z, const char *reason)
 void
 zipper_settle(struct zipper *z)
 {
-	if (!z->draining || loop_stopping(z->loop) || !is_delivered(z))
-		return;
-	loop_stop(z->loop, EXIT_OK);
+	if (z->draining && is_delivered(z))
+		loop_stop(z->loop, EXIT_OK);
 }
 
 void

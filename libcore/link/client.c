@@ -132,8 +132,8 @@ name_peer(struct client *c)
 	if (e->path != NULL)
 		snprintf(c->where, sizeof(c->where), "unix:%s", e->path);
 	else
-		snprintf(c->where, sizeof(c->where), "%s%s%s:%u",
-		    v6 ? "[" : "", e->host, v6 ? "]" : "", e->port);
+		snprintf(c->where, sizeof(c->where), "%s%s%s:%u", v6 ? "[" : "",
+		    e->host, v6 ? "]" : "", e->port);
 }
 
 /* --- what is queued ----------------------------------------------------- */

@@ -65,6 +65,14 @@ set_end(struct pipelink *k, enum link_end_kind kind, const char *reason)
 	task_post(k->loop, &k->task);
 }
 
+/* A socket whose both directions have ended says no more. */
+static void
+end_if_both_did(struct pipelink *k)
+{
+	if (k->socket >= 0 && k->fin_came && k->link.fin_acked)
+		set_end(k, LINK_CLOSED, "both sides have finished");
+}
+
 /* Hand the queue to the descriptor, as much as it takes. */
 static void
 transmit(struct pipelink *k)
@@ -158,6 +166,7 @@ on_feed_end(void *arg, int r)
 	}
 	k->fin_came = true;
 	k->came = true;
+	end_if_both_did(k);
 	task_post(k->loop, &k->task);
 	if (k->link.ops != NULL)
 		k->link.ops->fin(k->link.arg);
@@ -185,6 +194,7 @@ on_drain_end(void *arg, int r)
 		shutdown(k->socket, SHUT_WR);
 		k->link.fin_acked = true;
 		k->moved = true;
+		end_if_both_did(k);
 		task_post(k->loop, &k->task);
 	} else if (r == OK) {
 		k->link.fin_acked = true;

@@ -600,7 +600,8 @@ loop_free(struct loop *l)
 	watch_close(l->clock);
 	assert(l->watches == 0);
 	uv_walk(&l->uv, close_handle, NULL);
-	uv_run(&l->uv, UV_RUN_DEFAULT);
+	while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
+		; /* again, if it was told to stop before it began */
 	busy = uv_loop_close(&l->uv);
 	assert(busy == 0);
 	if (l->timerfd != -1)
