@@ -136,7 +136,8 @@ lint-tidy: $(TIDY)
 build/tidy/%: %.c $(O)/%.o .clang-tidy tests/.clang-tidy
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- $(LANGUAGE) $(WARN) >$@.out 2>&1 || \
+	$(Q)clang-tidy --quiet $< -- -isystem scripts/tidy $(LANGUAGE) $(WARN) \
+	    >$@.out 2>&1 || \
 	    { sed 's|^$(CURDIR)/||; / warnings* generated/d' $@.out; exit 1; }
 	@mv $@.out $@
 

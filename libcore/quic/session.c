@@ -10,8 +10,8 @@
 #include "quic/session.h"
 
 /* What we speak, the best first, as TLS wants it. */
-static const unsigned char PROTOCOLS[] = "\7" QUIC_ALPN_OURS
-					 "\4" QUIC_ALPN_YOMO;
+static const unsigned char PROTOCOLS[] =
+    "\7" QUIC_ALPN_OURS "\4" QUIC_ALPN_YOMO;
 #define PROTOCOLS_LEN (sizeof(PROTOCOLS) - 1)
 
 /* The longest CN there may be (X.520: 64 characters, in UTF-8). */
