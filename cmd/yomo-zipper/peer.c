@@ -196,7 +196,7 @@ route_frames(struct peer *p)
 		}
 		if ((sent = send_run(p, &run)) != OK)
 			return sent;
-		run.slab = p->in.slab;
+		run.slab = p->in.front;
 		run.off = intake_offset(&p->in, &f);
 		run.len = f.whole.len;
 		run.tag = tag;
@@ -231,7 +231,7 @@ static bool
 finish(struct peer *p)
 {
 	p->fin_came = false;
-	if (intake_waiting(&p->in) > 0) {
+	if (p->in.waiting > 0) {
 		peer_close(
 		    p, HELLO_CLOSE_EVICT, "the stream ended within a frame");
 		return false;
@@ -250,15 +250,19 @@ bool
 peer_route(struct peer *p)
 {
 	struct zipper *z = p->z;
+	int r;
 
 	if (p->state != PEER_READY || p->waiter.on != NULL || p->parked)
 		return true;
-	if (zipper_is_full(z) && intake_waiting(&p->in) > 0) {
+	if (zipper_is_full(z) && p->in.waiting > 0) {
 		p->parked = true;
 		TAILQ_INSERT_TAIL(&z->parked, p, link_parked);
 		return true;
 	}
-	switch (route_frames(p)) {
+	do {
+		r = route_frames(p);
+	} while (r == OK && intake_advance(&p->in));
+	switch (r) {
 	case OK:
 		give_credit(p);
 		return !p->fin_came || finish(p);

@@ -449,6 +449,10 @@ zipper_run(const struct opt_program *program, struct zipper_conf *conf)
 		return exit_for(r);
 	}
 	log_info("certificate pin %s", tls_pin(z.tls));
+	log_info("memory: at most %u KiB for each client that sends, %" PRIu64
+		 " KiB for each that observes, %" PRIu64 " MiB in all",
+	    (unsigned)(QUICLINK_WINDOW >> 10), conf->queue >> 10,
+	    conf->memory >> 20);
 	process_ready(conf->common.ready_fd);
 	status = loop_run(z.loop);
 	close_all(&z, "the zipper is shutting down");

@@ -18,6 +18,7 @@ slab_new(size_t cap)
 	s->cap = cap;
 	s->len = 0;
 	s->refs = 1;
+	s->next = NULL;
 	total += cap;
 	return s;
 }

@@ -16,6 +16,7 @@ struct slab {
 	size_t cap;
 	size_t len; /* bytes filled */
 	uint32_t refs;
+	struct slab *next; /* for its owner: the slab filled after it */
 	uint8_t data[];
 };
 

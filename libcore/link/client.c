@@ -522,9 +522,14 @@ take_frames(struct client *c)
 	bool taken;
 	int r = OK;
 
-	while (!c->held && (r = intake_next(&c->in, &f)) == OK) {
+	while (!c->held) {
+		r = intake_next(&c->in, &f);
+		if (r == ERR_MORE && intake_advance(&c->in))
+			continue;
+		if (r != OK)
+			break;
 		at = intake_offset(&c->in, &f);
-		s = slab_ref(c->in.slab);
+		s = slab_ref(c->in.front);
 		taken = take_frame(c, &f);
 		slab_unref(s);
 		if (c->link != l || c->state == CLIENT_OVER)
@@ -543,7 +548,7 @@ take_frames(struct client *c)
 	credit(c);
 	if (!c->held && c->fin_came && c->ops->eof != NULL && is_pipe(c)) {
 		c->fin_came = false;
-		if (intake_waiting(&c->in) > 0)
+		if (c->in.waiting > 0)
 			fail_with(c, EXIT_DATA, "cannot read frames",
 			    "the input ends within a frame");
 		else

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <assert.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -16,23 +17,29 @@ intake_init(struct intake *in, size_t max)
 	*in = (struct intake){.max = max, .next_cap = CAP_MIN};
 }
 
+static void
+drop_front(struct intake *in)
+{
+	struct slab *s = in->front;
+
+	in->front = s->next;
+	in->at = 0;
+	s->next = NULL;
+	slab_unref(s);
+}
+
 void
 intake_fini(struct intake *in)
 {
-	slab_unref(in->slab);
+	while (in->front != NULL)
+		drop_front(in);
 	intake_init(in, in->max);
-}
-
-size_t
-intake_waiting(const struct intake *in)
-{
-	return in->slab != NULL ? in->slab->len - in->at : 0;
 }
 
 bool
 intake_fits(const struct intake *in, size_t n)
 {
-	return in->slab != NULL && in->slab->cap - in->slab->len >= n;
+	return in->back != NULL && in->back->cap - in->back->len >= n;
 }
 
 /* How large the next slab should be to take need bytes, and more to come. */
@@ -54,27 +61,66 @@ choose_cap(struct intake *in, size_t need)
 	return cap;
 }
 
-/* Go on in a fresh slab, or at the front of this one if nobody shares it. */
+/* Where the whole frames end that stand in s from offset on. */
+static size_t
+whole_end(const struct intake *in, const struct slab *s, size_t offset)
+{
+	size_t size;
+
+	while (frame_peek((struct view){s->data + offset, s->len - offset},
+		   in->max, &size) == OK &&
+	       size <= s->len - offset)
+		offset += size;
+	return offset;
+}
+
+/* Let s take the place of the last slab, none of whose bytes are needed. */
+static void
+replace_back(struct intake *in, struct slab *s)
+{
+	struct slab **link = &in->front;
+
+	while (*link != in->back)
+		link = &(*link)->next;
+	if (link == &in->front)
+		in->at = 0;
+	slab_unref(in->back);
+	*link = s;
+	in->back = s;
+}
+
+/* Make room for n bytes in a fresh slab, or in this one from its front. */
 static int
 roll(struct intake *in, size_t n)
 {
-	size_t waiting = intake_waiting(in);
-	struct slab *s = in->slab;
+	struct slab *s, *old = in->back;
+	size_t from = old == in->front ? in->at : 0, end, cut;
 
-	if (s != NULL && waiting == 0 && s->refs == 1 && s->cap >= n &&
-	    s->cap >= in->next_cap) {
-		s->len = 0;
+	if (old == NULL) {
+		if ((s = slab_new(choose_cap(in, n))) == NULL)
+			return ERR_NOMEM;
+		in->front = in->back = s;
+		return OK;
+	}
+	if (in->waiting == 0 && old == in->front && old->refs == 1 &&
+	    old->cap >= n && old->cap >= in->next_cap) {
+		old->len = 0; /* nobody shares it */
 		in->at = 0;
 		return OK;
 	}
-	if ((s = slab_new(choose_cap(in, waiting + n))) == NULL)
+	end = whole_end(in, old, from);
+	cut = old->len - end;
+	if ((s = slab_new(choose_cap(in, cut + n))) == NULL)
 		return ERR_NOMEM;
-	if (waiting > 0)
-		memcpy(s->data, in->slab->data + in->at, waiting);
-	s->len = waiting;
-	slab_unref(in->slab);
-	in->slab = s;
-	in->at = 0;
+	memcpy(s->data, old->data + end, cut);
+	s->len = cut;
+	if (end == from) {
+		replace_back(in, s);
+	} else {
+		old->len = end;
+		old->next = s;
+		in->back = s;
+	}
 	return OK;
 }
 
@@ -87,8 +133,9 @@ intake_put(struct intake *in, struct view bytes)
 		return OK;
 	if (!intake_fits(in, bytes.len) && (r = roll(in, bytes.len)) != OK)
 		return r;
-	memcpy(in->slab->data + in->slab->len, bytes.p, bytes.len);
-	in->slab->len += bytes.len;
+	memcpy(in->back->data + in->back->len, bytes.p, bytes.len);
+	in->back->len += bytes.len;
+	in->waiting += bytes.len;
 	return OK;
 }
 
@@ -99,9 +146,9 @@ intake_next(struct intake *in, struct frame *f)
 	size_t size;
 	int r;
 
-	if (in->slab == NULL || intake_waiting(in) < in->expected)
+	if (in->waiting == 0 || in->waiting < in->expected)
 		return ERR_MORE;
-	v = (struct view){in->slab->data + in->at, intake_waiting(in)};
+	v = (struct view){in->front->data + in->at, in->front->len - in->at};
 	if (v.len == 0)
 		return ERR_MORE;
 	r = frame_get(&v, in->max, f);
@@ -112,20 +159,32 @@ intake_next(struct intake *in, struct frame *f)
 		return r;
 	in->expected = 0;
 	in->at += f->whole.len;
+	in->waiting -= f->whole.len;
 	if (f->whole.len > in->recent)
 		in->recent = f->whole.len;
 	return OK;
 }
 
+bool
+intake_advance(struct intake *in)
+{
+	if (in->front == in->back || in->at < in->front->len)
+		return false;
+	drop_front(in);
+	return true;
+}
+
 size_t
 intake_offset(const struct intake *in, const struct frame *f)
 {
-	return (size_t)(f->whole.p - in->slab->data);
+	return (size_t)(f->whole.p - in->front->data);
 }
 
 void
 intake_back(struct intake *in, size_t offset)
 {
+	assert(offset <= in->at);
+	in->waiting += in->at - offset;
 	in->at = offset;
 	in->expected = 0;
 }
@@ -133,6 +192,6 @@ intake_back(struct intake *in, size_t offset)
 void
 intake_trim(struct intake *in)
 {
-	if (intake_waiting(in) == 0)
+	if (in->waiting == 0)
 		intake_fini(in);
 }
