@@ -388,6 +388,8 @@ static const struct {
     {"node of bad content", BYTES(0x85, 0x01, 0x01), ERR_BAD, 0},
     {"node with a child past its end", BYTES(0x85, 0x03, 0x01, 0x05, 0x00),
 	ERR_BAD, 0},
+    {"node that makes Go panic", BYTES(0xa2, 0xa2, 0xf9, 0xf8, 0xc7, 0x00),
+	ERR_BAD, 0},
     {"nodes in nodes", BYTES(0x85, 0x06, 0x85, 0x04, 0x85, 0x00, 0x01, 0x00),
 	OK, 0},
     {"nodes in nodes, bad within",
@@ -483,7 +485,7 @@ a_body_cut_short_is_bad_where_a_child_is_cut(void **state)
 static void
 a_client_type_may_be_missing(void **state)
 {
-	const struct view bodies2[] = {
+	const struct view missing[] = {
 	    BYTES(0x01, 0x00),
 	    BYTES(0x02, 0x00, 0x07, 0x00),
 	};
@@ -491,8 +493,8 @@ a_client_type_may_be_missing(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(bodies2); i++) {
-		assert_int_equal(handshake_get(bodies2[i], &h), OK);
+	for (i = 0; i < COUNT(missing); i++) {
+		assert_int_equal(handshake_get(missing[i], &h), OK);
 		assert_int_equal(h.client_type, 0);
 	}
 }
