@@ -201,7 +201,7 @@ get_frames(struct framing *f, struct view in, bool eof, struct found *out)
 		return bad(f, "a Data frame is malformed");
 	if (meta_check(d.meta) != OK)
 		return bad(f, "the metadata is no map of strings");
-	if (d.payload.len > f->conf.max)
+	if (d.payload.len > f->conf.max || d.meta.len > FRAMING_META_MAX)
 		return too_large(f);
 	out->msg.has_tag = true;
 	out->msg.tag = d.tag;

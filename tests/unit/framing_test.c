@@ -515,31 +515,35 @@ a_line_of_json_has_only_so_many_values(void **state)
 }
 
 static void
-the_metadata_of_json_has_a_limit(void **state)
+metadata_has_a_limit(void **state)
 {
-	static const char head[] = "{\"data\":\"\",\"meta\":{\"k\":\"";
-	char *line;
-	struct framing_msg m;
+	static const enum framing_kind kinds[] = {FRAMING_JSON, FRAMING_FRAMES};
+	static uint8_t text[FRAMING_META_MAX], meta[FRAMING_META_MAX + 1];
+	struct meta_pair pair = {S("k"), {text, 0}};
+	struct framing_msg m = {.has_tag = true, .payload = S("x")}, got;
 	struct framing *f;
+	struct buf out = {0};
 	struct view in;
-	size_t len;
-	int over;
+	size_t i, over;
 
 	(void)state;
-	assert_non_null(line = malloc(sizeof(head) + FRAMING_META_MAX));
-	for (over = 0; over <= 1; over++) {
-		/* The map, the key and the head of the value take six bytes. */
-		len = FRAMING_META_MAX - 6 + (size_t)over;
-		memcpy(line, head, sizeof(head));
-		memset(line + sizeof(head) - 1, 'v', len);
-		memcpy(line + sizeof(head) - 1 + len, "\"}}", 4);
-		f = framing(FRAMING_JSON, 0, MAX);
-		in = view_of(line);
-		assert_int_equal(
-		    framing_get(f, &in, true, &m), over ? ERR_LIMIT : OK);
-		framing_free(f);
+	memset(text, 'v', sizeof(text));
+	for (i = 0; i < COUNT(kinds); i++) {
+		for (over = 0; over <= 1; over++) {
+			/* Map, key and the head of the value take six bytes. */
+			pair.value.len = FRAMING_META_MAX - 6 + over;
+			meta_put(meta, &pair, 1);
+			m.meta = (struct view){meta, FRAMING_META_MAX + over};
+			assert_int_equal(framing_put(kinds[i], &m, &out), OK);
+			f = framing(kinds[i], 0, MAX);
+			in = buf_view(&out);
+			assert_int_equal(framing_get(f, &in, true, &got),
+			    over ? ERR_LIMIT : OK);
+			framing_free(f);
+			buf_consume(&out, out.len);
+		}
 	}
-	free(line);
+	buf_fini(&out);
 }
 
 static const struct {
@@ -864,7 +868,7 @@ main(void)
 		a_frame_that_is_no_Data_frame_is_whole_and_nothing_else),
 	    cmocka_unit_test(a_mistake_in_json_is_named),
 	    cmocka_unit_test(a_line_of_json_has_only_so_many_values),
-	    cmocka_unit_test(the_metadata_of_json_has_a_limit),
+	    cmocka_unit_test(metadata_has_a_limit),
 	    cmocka_unit_test(messages_are_written_as_json),
 	    cmocka_unit_test(metadata_of_too_many_pairs_is_not_for_json),
 	    cmocka_unit_test(what_is_written_is_read_or_refused),
