@@ -421,6 +421,7 @@ on_signal(void *arg, int signo)
 		return;
 	}
 	s->signal = signo;
+	process_stopping();
 	timer_set(
 	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
 	stop(s, EXIT_OK);

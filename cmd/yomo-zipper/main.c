@@ -39,6 +39,9 @@ parse_policy(void *conf, const char *value, const char **why)
 		*why = "not a list of tags before the =";
 		return r != OK ? r : ERR_NOMEM;
 	}
+	if (l->stale)
+		l->n = 0;
+	l->stale = false;
 	l->v = v;
 	for (i = 0; i < tags.n; i++)
 		v[l->n++] = (struct policy_range){

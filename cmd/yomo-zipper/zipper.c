@@ -77,6 +77,7 @@ zipper_drain(struct zipper *z)
 	if (z->draining)
 		return;
 	z->draining = true;
+	process_stopping();
 	listener_stop(z->listener);
 	timer_set(
 	    z->loop, &z->grace, loop_now(z->loop) + z->conf->common.grace_ns);
@@ -149,21 +150,44 @@ load_tokens(struct zipper_conf *conf, struct tokens **out)
 	return OK;
 }
 
+/* The file once more; listeners and QUIC's limits stay until a restart. */
+static void
+reload_conf(struct zipper *z)
+{
+	struct zipper_conf fresh = *z->conf;
+
+	if (fresh.common.config == NULL)
+		return;
+	fresh.policies.stale = true;
+	if (opts_read_file(z->program, &fresh, fresh.common.config) != OK) {
+		log_error("the configuration stays as it was");
+		return;
+	}
+	fresh.policies.stale = false;
+	*z->conf = fresh;
+	z->routing.policies = fresh.policies.v;
+	z->routing.n_policies = fresh.policies.n;
+	z->rules.max_tags = fresh.max_tags;
+	z->rules.old_versions = fresh.compat_versions;
+}
+
 /* What cannot be read again stays as it was. */
 static void
-reload(struct zipper *z, struct zipper_conf *conf)
+reload(struct zipper *z)
 {
 	struct tokens *tokens;
 	struct tls *tls;
 
-	if (load_tokens(conf, &tokens) == OK) {
+	process_reloading();
+	reload_conf(z);
+	if (load_tokens(z->conf, &tokens) == OK) {
 		tokens_free(z->tokens);
 		z->tokens = tokens;
 		z->rules.tokens = tokens;
 	} else {
 		log_error("tokens stay as they were");
 	}
-	if (load_tls(conf, &tls) == OK) {
+	if (load_tls(z->conf, &tls) == OK) {
 		listener_set_tls(z->listener, tls);
 		tls_free(z->tls);
 		z->tls = tls;
@@ -171,6 +195,7 @@ reload(struct zipper *z, struct zipper_conf *conf)
 	} else {
 		log_error("the certificate stays as it was");
 	}
+	process_reloaded();
 }
 
 static void
@@ -183,7 +208,7 @@ on_signal(void *arg, int signo)
 		report(z);
 		return;
 	case SIGHUP:
-		reload(z, (struct zipper_conf *)(uintptr_t)z->conf);
+		reload(z);
 		return;
 	}
 	if (z->draining) {
@@ -439,10 +464,9 @@ tear_down(struct zipper *z)
 int
 zipper_run(const struct opt_program *program, struct zipper_conf *conf)
 {
-	struct zipper z = {.conf = conf};
+	struct zipper z = {.program = program, .conf = conf};
 	int r, status;
 
-	(void)program;
 	if ((r = set_up(&z, conf)) != OK) {
 		close_all(&z, "");
 		tear_down(&z);

@@ -14,6 +14,7 @@
 struct policy_list {
 	struct policy_range *v;
 	size_t n;
+	bool stale; /* from before a reload: the next one begins anew */
 };
 
 struct zipper_conf {
@@ -44,7 +45,8 @@ struct peer;
 TAILQ_HEAD(peers, peer);
 
 struct zipper {
-	const struct zipper_conf *conf;
+	const struct opt_program *program;
+	struct zipper_conf *conf;
 	struct loop *loop;
 	struct router_conf routing;
 	struct router *router;

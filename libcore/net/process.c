@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/notify.h"
 #include "net/process.h"
 
 static bool pipe_ignored;
 static bool hup_ignored;
+static struct notify manager = {.fd = -1};
 
 static bool
 is_ignored(int signo)
@@ -35,6 +37,7 @@ process_begin(void)
 	pipe_ignored = is_ignored(SIGPIPE);
 	hup_ignored = is_ignored(SIGHUP);
 	sigaction(SIGPIPE, &ignore, NULL);
+	notify_init(&manager);
 }
 
 bool
@@ -44,8 +47,27 @@ process_hup_ignored(void)
 }
 
 void
+process_reloading(void)
+{
+	notify_reloading(&manager);
+}
+
+void
+process_reloaded(void)
+{
+	notify_ready(&manager, "reloaded");
+}
+
+void
+process_stopping(void)
+{
+	notify_stopping(&manager);
+}
+
+void
 process_ready(int fd)
 {
+	notify_ready(&manager, "ready");
 	if (fd < 0)
 		return;
 	/* Who waits may have gone away: that is its own business. */

@@ -7,15 +7,24 @@
 
 /*
  * Call first: opens /dev/null for each of descriptors 0, 1 and 2 that is
- * closed, and ignores SIGPIPE, remembering whether it was ignored before.
+ * closed, ignores SIGPIPE, remembering whether it was ignored before, and
+ * takes NOTIFY_SOCKET out of the environment.
  */
 void process_begin(void);
 
 /* SIGHUP was ignored when the program began (nohup): leave it so. */
 bool process_hup_ignored(void);
 
-/* Write a newline to fd and close it; -1: nobody waits. */
+/*
+ * Up and serving: tell the service manager, and write a newline to fd, which
+ * is closed; -1: nobody waits there.
+ */
 void process_ready(int fd);
+
+/* Tell the service manager, if there is one (net/notify.h). */
+void process_reloading(void);
+void process_reloaded(void);
+void process_stopping(void);
 
 /* Standard output is closed: die by SIGPIPE, or exit 74 where it was ignored.
  */
