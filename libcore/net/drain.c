@@ -183,7 +183,9 @@ drain_buf(struct drain *d)
 void
 drain_flush(struct drain *d)
 {
-	if (!d->blocked && is_under_way(d))
+	if (!is_under_way(d))
+		buf_fini(&d->out); /* nobody will take it */
+	else if (!d->blocked)
 		task_post(d->loop, &d->work);
 }
 

@@ -38,7 +38,8 @@ int drain_open(struct drain **out, struct loop *l,
 
 /*
  * Where to append what is to be written.  It has no maximum: ask drain_full()
- * before each message.  Call drain_flush() after appending.
+ * before each message.  Call drain_flush() after appending; after end() it
+ * drops what was appended.
  */
 struct buf *drain_buf(struct drain *d);
 void drain_flush(struct drain *d);

@@ -135,7 +135,7 @@ read_once(struct feed *f)
 		return (size_t)got;
 	}
 	if (got == -1 && errno == EAGAIN) {
-		f->eager = false;
+		f->eager = f->port.watch == NULL; /* nothing would wake us */
 	} else if ((r = port_result(&f->port, got == 0 ? 0 : errno)) == OK) {
 		f->eof = true;
 		offer(f, buf_view(&f->in));

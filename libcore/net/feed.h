@@ -48,7 +48,9 @@ struct feed_conf {
 
 struct feed;
 
-/* Begins to read in the next turn.  ERR_SYS, ERR_NOMEM. */
+/* Begins to read from a task, not at once.  ERR_SYS, said in the log;
+ * ERR_NOMEM.
+ */
 int feed_open(struct feed **out, struct loop *l, const struct feed_conf *conf,
     const struct feed_ops *ops, void *arg);
 

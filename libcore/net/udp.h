@@ -25,7 +25,7 @@ struct udp_ops {
 	/* After ERR_MORE from udp_send(): the socket takes more. */
 	void (*room)(void *arg);
 	/* A connected socket's peer is not there (ECONNREFUSED and the like).
-	 */
+	 * From a task or the socket's event, never from within udp_send(). */
 	void (*refused)(void *arg, int err);
 };
 
@@ -41,6 +41,7 @@ struct udp;
  */
 int udp_open(struct udp **out, struct loop *l, const struct addr *local,
     const struct addr *peer, const struct udp_ops *ops, void *arg);
+/* No callback comes after it.  Also from within callbacks; NULL is nothing. */
 void udp_close(struct udp *u);
 
 const struct addr *udp_local(const struct udp *u);
@@ -52,6 +53,9 @@ size_t udp_payload_max(const struct udp *u);
 /*
  * Send bytes as datagrams of segment bytes each, the last one maybe shorter,
  * from the address from (NULL: the kernel's choice) to to (NULL: connected).
+ * What the socket does not take of a burst it has begun is copied and goes
+ * first when there is room: a burst is taken whole or, with ERR_MORE, not at
+ * all.
  *
  * ERR_MORE   the socket is full: nothing was sent; room() will come
  * ERR_LIMIT  a datagram is larger than the path takes: lost

@@ -118,6 +118,14 @@ expect(const char *text)
 }
 
 static void
+close_all(void)
+{
+	drain_close(drain);
+	drain = NULL;
+	ends_close(&ends);
+}
+
+static void
 each_kind_is_written_in_order_and_left_unchanged(void **state)
 {
 	int status, flags, before;
@@ -141,8 +149,8 @@ each_kind_is_written_in_order_and_left_unchanged(void **state)
 		expect("!");
 		assert_int_equal(fcntl(ends.w, F_GETFL), status);
 		assert_int_equal(fcntl(ends.w, F_GETFD), flags);
-		ends_close(&ends);
 		teardown(state);
+		ends_close(&ends);
 		setup(state);
 	}
 }
@@ -161,8 +169,8 @@ a_reader_that_goes_away_ends_an_idle_drain(void **state)
 		assert_int_equal(ended, 0);
 		close(ends.r);
 		run_to_end(ERR_GONE);
-		close(ends.w);
 		teardown(state);
+		close(ends.w);
 		setup(state);
 	}
 }
@@ -177,8 +185,8 @@ a_reader_that_was_never_there_ends_it_too(void **state)
 		close(ends.r);
 		assert_int_equal(open_drain(ends.w, 100), OK);
 		run_to_end(ERR_GONE);
-		close(ends.w);
 		teardown(state);
+		close(ends.w);
 		setup(state);
 	}
 }
@@ -210,8 +218,10 @@ a_reader_that_goes_away_ends_a_full_drain(void **state)
 		close(ends.r);
 		run_to_end(ERR_GONE);
 		assert_int_equal(drain_waiting(drain), 0);
-		close(ends.w);
+		fill(1000); /* not kept */
+		assert_int_equal(drain_waiting(drain), 0);
 		teardown(state);
+		close(ends.w);
 		setup(state);
 	}
 }
@@ -230,8 +240,8 @@ closing_does_not_wait_for_the_reader(void **state)
 		drain = NULL;
 		turns_run(l, 2);
 		assert_int_equal(ended, 0);
-		ends_close(&ends);
 		teardown(state);
+		ends_close(&ends);
 		setup(state);
 	}
 }
@@ -274,7 +284,7 @@ room_is_told_once_when_half_is_gone(void **state)
 	}
 	assert_int_equal(rooms, 1); /* nobody has asked again */
 	assert_int_equal(read_all, n);
-	ends_close(&ends);
+	close_all();
 }
 
 static void
@@ -293,7 +303,7 @@ what_a_turn_puts_is_one_write(void **state)
 	put("c");
 	turns_run(l, 1);
 	assert_int_equal(read(ends.r, in, sizeof(in)), 3);
-	ends_close(&ends);
+	close_all();
 }
 
 static void
@@ -357,8 +367,8 @@ no_byte_is_lost_or_doubled_on_the_way_to_a_slow_reader(void **state)
 		}
 		run_to_end(OK);
 		assert_memory_equal(in, data, all);
-		ends_close(&ends);
 		teardown(state);
+		ends_close(&ends);
 		setup(state);
 	}
 }
@@ -459,8 +469,8 @@ closing_within_a_callback_is_the_last_one(void **state)
 		assert_null(drain);
 		assert_int_equal(rooms, 1);
 		assert_int_equal(ended, i);
-		ends_close(&ends);
 		teardown(state);
+		ends_close(&ends);
 		setup(state);
 	}
 }
@@ -475,7 +485,7 @@ finishing_an_empty_drain_ends_it_from_the_loop(void **state)
 	drain_finish(drain);
 	assert_int_equal(ended, 0);
 	run_to_end(OK);
-	ends_close(&ends);
+	close_all();
 }
 
 static void
@@ -528,8 +538,8 @@ without_memory_nothing_is_left_behind(void **state)
 			hit = faults_hit();
 			faults_off();
 			assert_int_equal(r, hit ? ERR_NOMEM : OK);
-			ends_close(&ends);
 			teardown(state);
+			ends_close(&ends);
 			setup(state);
 		}
 	}

@@ -640,6 +640,17 @@ a_taken_port_is_an_error(void **state)
 }
 
 static void
+an_address_of_another_machine_is_none_of_ours(void **state)
+{
+	struct addr a = address("192.0.2.1", 0); /* for documents (RFC 5737) */
+
+	(void)state;
+	assert_int_equal(
+	    udp_open(&server.udp, l, &a, NULL, &ops, &server), ERR_NONE);
+	assert_null(server.udp);
+}
+
+static void
 both_families_may_listen_on_one_port(void **state)
 {
 	struct addr a = address("::", 0);
@@ -695,6 +706,7 @@ main(void)
 	    TEST(nothing_comes_after_closing_within_a_burst),
 	    TEST(what_a_datagram_may_hold_follows_the_buffer),
 	    TEST(a_taken_port_is_an_error),
+	    TEST(an_address_of_another_machine_is_none_of_ours),
 	    TEST(both_families_may_listen_on_one_port),
 	    TEST(without_memory_nothing_is_left_behind),
 	};
