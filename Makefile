@@ -155,9 +155,7 @@ FILES = $(foreach f,$(BINS),$(f):bin/$(notdir $(f)):755) \
           share/bash-completion/completions/$(n):644)) \
         scripts/completion/_yomo:share/zsh/site-functions/_yomo:644 \
         $(foreach f,$(wildcard scripts/systemd/*.service),\
-          $(f):lib/systemd/system/$(notdir $(f)):644) \
-        $(foreach f,$(wildcard scripts/systemd/*.sysusers),\
-          $(f):lib/sysusers.d/$(notdir $(f:.sysusers=.conf)):644)
+          $(f):lib/systemd/system/$(notdir $(f)):644)
 
 # Units name the programs by their place, which PREFIX changes.
 install: all             ## into PREFIX=/usr/local, below DESTDIR=
@@ -166,7 +164,7 @@ install: all             ## into PREFIX=/usr/local, below DESTDIR=
 	    to="$(DESTDIR)$(PREFIX)/$$to" && \
 	    install -D -m "$$mode" "$$from" "$$to" && \
 	    case $$to in *.service) \
-	        sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|' "$$to" ;; \
+	        sed -i 's|/usr/local/bin/|$(PREFIX)/bin/|g' "$$to" ;; \
 	    esac; } || exit; done
 
 uninstall:               ## take away what install put there

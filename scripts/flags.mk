@@ -59,5 +59,5 @@ endif
 LANGUAGE    = -std=c11 -D_GNU_SOURCE -Ilibcore $(PC_CFLAGS)
 ALL_CFLAGS  = $(LANGUAGE) -MMD -MP '-ffile-prefix-map=$(CURDIR)=.' \
               $(WARN) $(HARD) $(OPT) $(CPPFLAGS) $(CFLAGS)
-ALL_LDFLAGS = $(LDHARD) $(OPT) $(if $(LTO),$(CFLAGS)) $(LDFLAGS)
+ALL_LDFLAGS = -Wl,--as-needed $(LDHARD) $(OPT) $(if $(LTO),$(CFLAGS)) $(LDFLAGS)
 LIBS        = $(PC_LIBS) -pthread

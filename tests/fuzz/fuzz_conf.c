@@ -74,7 +74,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 	for (i = 0; i < t.words.n; i++)
 		if (t.words.v[i] == NULL)
 			abort();
-	opts_fini(&toy_program, &t, NULL);
+	for (i = 0; i < t.tokens.n; i++)
+		free(t.tokens.v[i]);
+	free(t.tokens.v);
+	free(t.common.credential);
+	tag_set_fini(&t.tags);
 	opts_forget();
 	return 0;
 }
