@@ -38,7 +38,7 @@ buf_reserve(struct buf *b, size_t n, uint8_t **p)
 		} else {
 			cap = b->cap > CAP_MIN ? b->cap : CAP_MIN;
 			while (cap < need)
-				cap *= 2;
+				cap = cap <= SIZE_MAX / 2 ? cap * 2 : need;
 			if (cap == b->cap)
 				cap *= 2;
 			if ((q = malloc(cap)) == NULL)

@@ -88,6 +88,9 @@ merge(struct outq *q, const struct outq_entry *e)
 	if (last->slab != e->slab || last->off + last->len != e->off ||
 	    last->tag != e->tag || last->len + e->len > OUTQ_MERGE_MAX)
 		return false;
+	/* Messages may be dropped, other frames not. */
+	if ((last->count == 0) != (e->count == 0))
+		return false;
 	/* An entry all sent stays as it is: "next" counts whole entries. */
 	if (q->next == q->n)
 		return false;
@@ -231,8 +234,6 @@ outq_pull(const struct outq *q, struct iovec *v, size_t n)
 
 	for (i = q->next; i < q->n && got < n && may > 0; i++, skip = 0) {
 		e = outq_at(q, i);
-		if (e->len == 0)
-			continue;
 		len = e->len - skip < may ? e->len - skip : may;
 		v[got].iov_base = e->slab->data + e->off + skip;
 		v[got++].iov_len = len;
@@ -261,26 +262,38 @@ outq_sent(struct outq *q, size_t n)
 	q->sent += n;
 }
 
-/* Forget the oldest entry; what it was charged for may pass to the next. */
+/* Entry i goes; a shared slab that the next one shares, too, does not. */
+static void
+hand_on_charge(struct outq *q, size_t i)
+{
+	struct outq_entry *after, *e = outq_at(q, i);
+
+	if (i + 1 == q->n)
+		return;
+	after = outq_at(q, i + 1);
+	if (after->slab != e->slab || after->charge > 0)
+		return;
+	after->charge = e->charge;
+	e->charge = 0;
+}
+
 static void
 pop(struct outq *q)
 {
-	struct outq_entry *e = outq_at(q, 0), *after;
+	struct outq_entry *e = outq_at(q, 0);
 
-	if (q->n > 1) {
-		after = outq_at(q, 1);
-		if (after->slab == e->slab && after->charge == 0 &&
-		    after->len > 0) {
-			after->charge = e->charge;
-			e->charge = 0;
-		}
-	}
+	hand_on_charge(q, 0);
 	q->charge -= e->charge + sizeof(*e);
 	slab_unref(e->slab);
 	q->head = (q->head + 1) & (q->cap - 1);
 	q->n--;
 	q->next--;
 	q->acked = 0;
+	/* One large message is an exception: its slab is not kept. */
+	if (q->n == 0 && q->fill != NULL && q->fill->cap > FILL_MAX) {
+		slab_unref(q->fill);
+		q->fill = NULL;
+	}
 }
 
 /* An idle queue keeps neither ring nor slab. */
@@ -329,7 +342,8 @@ outq_restart(struct outq *q, size_t (*whole)(struct view bytes, size_t sent))
 		    (struct view){e->slab->data + e->off, e->len}, q->sent);
 		e->off += n;
 		e->len -= n;
-		q->bytes -= n - (q->acked < n ? q->acked : n);
+		/* Of the rest nothing counts as acknowledged any more. */
+		q->bytes = q->bytes + q->acked - n;
 	}
 	q->sent = 0;
 	q->acked = 0;
@@ -353,42 +367,90 @@ outq_trim(struct outq *q)
 		give_back(q);
 }
 
+/* Leave a gap at i. */
 static void
 drop(struct outq *q, size_t i, struct outq_loss *loss)
 {
-	struct outq_entry *after, *e = outq_at(q, i);
+	struct outq_entry *e = outq_at(q, i);
 
-	/* The slab is still pinned by an entry that was not charged for it. */
-	if (i + 1 < q->n && (after = outq_at(q, i + 1))->slab == e->slab &&
-	    after->charge == 0) {
-		after->charge = e->slab->cap;
-		q->charge += e->slab->cap;
-	}
 	loss->messages += e->count;
 	loss->bytes += e->len;
+	hand_on_charge(q, i);
 	q->bytes -= e->len;
 	q->unsent -= e->len;
-	q->charge -= e->charge;
+	q->charge -= e->charge + sizeof(*e);
 	slab_unref(e->slab);
 	*e = (struct outq_entry){0};
+}
+
+/* Close the gaps before end; return how many there were. */
+static size_t
+close_gaps(struct outq *q, size_t end)
+{
+	size_t i;
+
+	for (i = end; i > 0; i--)
+		if (outq_at(q, i - 1)->len > 0)
+			*outq_at(q, --end) = *outq_at(q, i - 1);
+	q->head = (q->head + end) & (q->cap - 1);
+	q->n -= end;
+	return end;
+}
+
+/* Without memory the entry stays where it is. */
+static void
+copy_out(struct outq *q, struct outq_entry *e)
+{
+	uint8_t *p;
+
+	if (outq_reserve(q, e->len, &p) != OK)
+		return;
+	memcpy(p, e->slab->data + e->off, e->len);
+	slab_unref(e->slab);
+	e->slab = slab_ref(q->fill);
+	e->off = q->fill->len;
+	q->fill->len += e->len;
+	q->charge -= e->charge;
+	q->charge += e->len;
+	e->charge = e->len;
+}
+
+/*
+ * Entries from first to end, which nothing was sent of, have lost neighbours:
+ * copy them out of slabs of which little else is wanted.
+ */
+static void
+gather(struct outq *q, size_t first, size_t end)
+{
+	const struct slab *s;
+	size_t i, next, len;
+
+	for (i = first; i <= end && i < q->n; i = next) {
+		s = outq_at(q, i)->slab;
+		len = 0;
+		for (next = i; next < q->n && outq_at(q, next)->slab == s;
+		     next++)
+			len += outq_at(q, next)->len;
+		if (s == q->fill || !is_sparse(s, len))
+			continue;
+		for (; i < next; i++)
+			copy_out(q, outq_at(q, i));
+	}
 }
 
 bool
 outq_drop_old(struct outq *q, const struct slab *slab, size_t len,
     bool (*may)(void *arg, uint32_t tag), void *arg, struct outq_loss *loss)
 {
-	size_t i = q->sent > 0 ? q->next + 1 : q->next;
+	size_t gaps, i, first = q->sent > 0 ? q->next + 1 : q->next;
 	struct outq_entry *e;
 
-	for (; i < q->n && !outq_fits(q, slab, len); i++) {
+	for (i = first; i < q->n && !outq_fits(q, slab, len); i++) {
 		e = outq_at(q, i);
 		if (e->count > 0 && may(arg, e->tag))
 			drop(q, i, loss);
 	}
-	/* Dropped entries at the end hold a place for nothing. */
-	while (q->n > q->next && outq_at(q, q->n - 1)->len == 0) {
-		q->charge -= sizeof(*e);
-		q->n--;
-	}
+	if ((gaps = close_gaps(q, i)) > 0)
+		gather(q, first, i - gaps);
 	return outq_fits(q, slab, len);
 }

@@ -20,7 +20,7 @@
 #define OUTQ_MERGE_MAX (64u << 10)
 
 struct outq_entry {
-	struct slab *slab; /* NULL: dropped, len is 0 */
+	struct slab *slab;
 	size_t off;
 	size_t len;
 	size_t charge;
