@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdio.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/err.h"
+#include "base/json.h"
 #include "proto/hello.h"
 
 /* Peer bytes in our words: a bounded "%.*s". */
@@ -39,18 +38,13 @@ check_credential(const struct hello_rules *rules, const struct handshake *h,
 static int
 check_definition(struct handshake *h, char text[HELLO_TEXT])
 {
-	cJSON *json;
-
 	if (h->definition.len == 0)
 		return OK;
-	json = cJSON_ParseWithLength(
-	    (const char *)h->definition.p, h->definition.len);
-	if (json == NULL) {
+	if (json_check(h->definition, NULL) != OK) {
 		snprintf(text, HELLO_TEXT,
 		    "unmarshal function definition error: not JSON");
 		return ERR_BAD;
 	}
-	cJSON_Delete(json);
 	h->target = h->name;
 	return OK;
 }

@@ -53,33 +53,45 @@ add_extra(struct stamp *s, const char *text)
 	return OK;
 }
 
+/* The map of a message without any, and where in it a fresh tid goes. */
+static int
+put_plain(struct stamp *s)
+{
+	const uint8_t *p;
+	struct view v;
+	int r;
+
+	s->tid_at = 0;
+	if ((r = put_map(&s->plain, s->fixed, s->n)) != OK)
+		return r;
+	v = buf_view(&s->plain);
+	if (s->fixed[0].value.p == (const uint8_t *)no_tid) {
+		p = memmem(v.p, v.len, no_tid, AUTH_ID_SIZE);
+		s->tid_at = (size_t)(p - v.p);
+	}
+	return OK;
+}
+
 int
 stamp_init(struct stamp *s, const char *source_id, const char *target,
     const char *const *extra, size_t n)
 {
-	const uint8_t *p;
-	struct view v;
 	size_t i;
 	int r;
 
-	*s = (struct stamp){0};
+	*s = (struct stamp){.own_id = view_of(source_id)};
 	if (n > STAMP_EXTRA_MAX) {
 		log_error("more than %d times --meta", STAMP_EXTRA_MAX);
 		return ERR_BAD;
 	}
 	add(s, view_of(META_TID), view_of(no_tid));
-	add(s, view_of(META_SOURCE_ID), view_of(source_id));
+	add(s, view_of(META_SOURCE_ID), s->own_id);
 	if (target != NULL)
 		add(s, view_of(META_TARGET), view_of(target));
 	for (i = 0; i < n; i++)
 		if ((r = add_extra(s, extra[i])) != OK)
 			return r;
-	if ((r = put_map(&s->plain, s->fixed, s->n)) != OK)
-		return r;
-	v = buf_view(&s->plain);
-	p = memmem(v.p, v.len, no_tid, AUTH_ID_SIZE);
-	s->tid_at = (size_t)(p - v.p);
-	return OK;
+	return put_plain(s);
 }
 
 void
@@ -89,19 +101,26 @@ stamp_fini(struct stamp *s)
 	buf_fini(&s->merged);
 }
 
+static bool
+may_adopt(struct view id)
+{
+	return id.len > 0 && id.len <= STAMP_ID_MAX;
+}
+
 int
 stamp_adopt(struct stamp *s, struct view source_id, struct view tid)
 {
-	if (source_id.len > 0 && source_id.len <= STAMP_ID_MAX) {
+	s->fixed[0].value = view_of(no_tid);
+	s->fixed[1].value = s->own_id;
+	if (may_adopt(tid)) {
+		memcpy(s->tid, tid.p, tid.len);
+		s->fixed[0].value = (struct view){s->tid, tid.len};
+	}
+	if (may_adopt(source_id)) {
 		memcpy(s->source_id, source_id.p, source_id.len);
 		s->fixed[1].value = (struct view){s->source_id, source_id.len};
 	}
-	if (tid.len > 0 && tid.len <= STAMP_ID_MAX) {
-		memcpy(s->tid, tid.p, tid.len);
-		s->fixed[0].value = (struct view){s->tid, tid.len};
-		s->tid_at = 0;
-	}
-	return put_map(&s->plain, s->fixed, s->n);
+	return put_plain(s);
 }
 
 static bool
@@ -162,7 +181,8 @@ merge(struct stamp *s, struct view meta, struct view *out)
 	}
 	r = put_map(&s->merged, pairs, n);
 	free(pairs);
-	*out = buf_view(&s->merged);
+	if (r == OK)
+		*out = buf_view(&s->merged);
 	return r;
 }
 

@@ -15,6 +15,7 @@ struct stamp {
 	struct buf plain;  /* the map of a message without any of its own */
 	size_t tid_at;	   /* in plain: where to put a fresh one; 0: keep */
 	struct buf merged; /* the map of one that has some */
+	struct view own_id;
 	uint8_t source_id[STAMP_ID_MAX];
 	uint8_t tid[STAMP_ID_MAX];
 };
@@ -29,7 +30,8 @@ void stamp_fini(struct stamp *s);
 
 /*
  * From now on the ids of messages are these, not ours and a fresh one each:
- * for answers.  Ids over STAMP_ID_MAX are left alone.  ERR_NOMEM.
+ * for answers.  For an id that is empty, or over STAMP_ID_MAX, it is ours
+ * again.  ERR_NOMEM.
  */
 int stamp_adopt(struct stamp *s, struct view source_id, struct view tid);
 
