@@ -20,9 +20,11 @@
 #define HELP_WIDTH 79
 #define LEFT_MAX 28
 
-/* The program read, and which of its options the command line gave. */
+/* The program read, which of its options the command line gave, and what the
+ * others were before. */
 static const struct opt_program *program;
 static bool given[FILE_OPTIONS_MAX];
+static struct store_field defaults[FILE_OPTIONS_MAX];
 
 /* The table as getopt_long wants it. */
 struct line {
@@ -37,6 +39,13 @@ static bool
 takes_value(const struct opt *o)
 {
 	return o->kind != OPT_FLAG && o->kind != OPT_COUNT;
+}
+
+/* --help and --version stand for no field of a conf. */
+static bool
+has_field(const struct opt *o)
+{
+	return o->letter != 'h' && o->letter != 'V';
 }
 
 static size_t
@@ -246,6 +255,8 @@ opts_read(const struct opt_program *p, void *conf, int argc, char *argv[],
 	log_init(p->name);
 	program = p;
 	memset(given, 0, sizeof(given));
+	for (o = p->opts; o->name != NULL; o++)
+		store_save(o, conf, &defaults[o - p->opts]);
 	file = scan(p, argc, argv);
 	r = file != NULL ? file_read(p->opts, conf, given, file) : OK;
 	if (r == ERR_NOMEM)
@@ -264,7 +275,22 @@ opts_read(const struct opt_program *p, void *conf, int argc, char *argv[],
 int
 opts_read_file(const struct opt_program *p, void *conf, const char *file)
 {
+	const struct opt *o;
+
+	assert(p == program);
+	for (o = p->opts; o->name != NULL; o++)
+		if (!given[o - p->opts] && has_field(o))
+			store_restore(o, conf, &defaults[o - p->opts]);
 	return file_read(p->opts, conf, given, file);
+}
+
+void
+opts_fini(const struct opt_program *p, void *conf, const void *heir)
+{
+	const struct opt *o;
+
+	for (o = p->opts; o->name != NULL; o++)
+		store_fini(o, conf, heir);
 }
 
 int

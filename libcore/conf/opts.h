@@ -78,15 +78,29 @@ void opts_read(const struct opt_program *p, void *conf, int argc, char *argv[],
     int *operand);
 
 /*
- * Only the file again (SIGHUP), but for what the command line gave.
+ * Only the file again (SIGHUP), into a copy of the conf that opts_read()
+ * filled. What the command line gave stays; everything else is what the file
+ * says now, or as it was before opts_read(); OPT_CALL alone is not put back.
  *
- * ERR_BAD   malformed: said in the log, conf half set
+ * On OK the copy may take the place of the original: opts_fini() first what
+ * only that owns.  On failure opts_fini() the copy, which is half set.
+ *
+ * ERR_BAD   malformed: said in the log
  * ERR_SYS   cannot be read: said in the log
  * ERR_NOMEM
  */
 int opts_read_file(const struct opt_program *p, void *conf, const char *file);
 
-/* The same from len bytes of text; name stands for the file in the log. */
+/*
+ * Free the tags and secrets that conf owns, but for those that heir, a copy of
+ * it, has as well; heir may be NULL.
+ */
+void opts_fini(const struct opt_program *p, void *conf, const void *heir);
+
+/*
+ * Put len bytes of text into conf, as if they stood in a file called name: on
+ * top of what is there.  Fails as opts_read_file().
+ */
 int opts_read_text(const struct opt_program *p, void *conf, const char *name,
     const char *text, size_t len);
 

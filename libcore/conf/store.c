@@ -68,6 +68,14 @@ push_string(struct opt_list *l, const char *text)
 	return OK;
 }
 
+static void
+free_secret(char *secret)
+{
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
 static int
 set_secret(char **field, const char *text)
 {
@@ -77,9 +85,7 @@ set_secret(char **field, const char *text)
 	if ((copy = malloc(size)) == NULL)
 		return ERR_NOMEM;
 	memcpy(copy, text, size);
-	if (*field != NULL)
-		explicit_bzero(*field, strlen(*field));
-	free(*field);
+	free_secret(*field);
 	*field = copy;
 	return OK;
 }
@@ -205,6 +211,65 @@ store_flag(const struct opt *o, void *conf, bool on)
 		++*(unsigned *)field;
 	else
 		*(bool *)field = on;
+}
+
+/* How large the field of each kind is. */
+static const size_t sizes[] = {
+    [OPT_FLAG] = sizeof(bool),
+    [OPT_STRING] = sizeof(char *),
+    [OPT_U32] = sizeof(uint32_t),
+    [OPT_SIZE] = sizeof(uint64_t),
+    [OPT_DURATION] = sizeof(uint64_t),
+    [OPT_CHOICE] = sizeof(unsigned),
+    [OPT_LIST] = sizeof(struct opt_list),
+    [OPT_TAGS] = sizeof(struct tag_set),
+    [OPT_SECRET] = sizeof(char *),
+    [OPT_SECRETS] = sizeof(struct opt_secrets),
+    [OPT_CALL] = 0,
+    [OPT_COUNT] = sizeof(unsigned),
+};
+
+_Static_assert(sizeof(struct tag_set) <= sizeof(struct store_field) &&
+		   sizeof(struct opt_list) <= sizeof(struct store_field) &&
+		   sizeof(struct opt_secrets) <= sizeof(struct store_field),
+    "a field of any kind fits");
+
+void
+store_save(const struct opt *o, const void *conf, struct store_field *f)
+{
+	memcpy(
+	    f->bytes, (const unsigned char *)conf + o->offset, sizes[o->kind]);
+}
+
+void
+store_restore(const struct opt *o, void *conf, const struct store_field *f)
+{
+	memcpy((unsigned char *)conf + o->offset, f->bytes, sizes[o->kind]);
+}
+
+void
+store_fini(const struct opt *o, void *conf, const void *heir)
+{
+	static const struct store_field empty;
+	void *field = (unsigned char *)conf + o->offset;
+	struct opt_secrets *l = field;
+
+	/* shared: what these kinds own is reached by their first pointer */
+	if (heir != NULL &&
+	    memcmp(field, (const unsigned char *)heir + o->offset,
+		sizeof(void *)) == 0)
+		return;
+	if (o->kind == OPT_TAGS) {
+		tag_set_fini(field);
+	} else if (o->kind == OPT_SECRET) {
+		free_secret(*(char **)field);
+		store_restore(o, conf, &empty);
+	} else if (o->kind == OPT_SECRETS) {
+		while (l->n > 0)
+			free_secret(l->v[--l->n]);
+		free(l->v);
+		store_restore(o, conf, &empty);
+	}
 }
 
 void

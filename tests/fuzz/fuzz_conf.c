@@ -74,11 +74,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 	for (i = 0; i < t.words.n; i++)
 		if (t.words.v[i] == NULL)
 			abort();
-	for (i = 0; i < t.tokens.n; i++)
-		free(t.tokens.v[i]);
-	free(t.tokens.v);
-	free(t.common.credential);
-	tag_set_fini(&t.tags);
+	opts_fini(&toy_program, &t, NULL);
 	opts_forget();
 	return 0;
 }

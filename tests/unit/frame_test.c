@@ -483,6 +483,34 @@ a_body_cut_short_is_bad_where_a_child_is_cut(void **state)
 }
 
 static void
+a_text_is_the_last_one_or_empty(void **state)
+{
+	const struct {
+		struct view body;
+		const char *want; /* NULL: malformed */
+	} texts[] = {
+	    {{NULL, 0}, ""},
+	    {BYTES(0x02, 0x01, 'x'), ""},
+	    {BYTES(0x01, 0x01, 'a', 0x01, 0x02, 'b', 'c'), "bc"},
+	    {BYTES(0x01, 0x01, 'a', 0x01, 0x00), ""},
+	    {BYTES(0x01, 0x02, 'a'), NULL},
+	    {BYTES(0x01), NULL},
+	};
+	struct view text;
+	size_t i;
+	int r;
+
+	(void)state;
+	for (i = 0; i < COUNT(texts); i++) {
+		text = view_of("as it was");
+		r = frame_text_get(texts[i].body, &text);
+		assert_int_equal(r, texts[i].want != NULL ? OK : ERR_BAD);
+		vectors_same(text,
+		    view_of(r == OK ? texts[i].want : "as it was"), "text");
+	}
+}
+
+static void
 a_client_type_may_be_missing(void **state)
 {
 	const struct view missing[] = {
@@ -549,6 +577,7 @@ main(void)
 	    cmocka_unit_test(nodes_nest_only_so_deep),
 	    cmocka_unit_test(every_prefix_of_a_frame_wants_more),
 	    cmocka_unit_test(a_body_cut_short_is_bad_where_a_child_is_cut),
+	    cmocka_unit_test(a_text_is_the_last_one_or_empty),
 	    cmocka_unit_test(a_client_type_may_be_missing),
 	    cmocka_unit_test(tags_written_are_the_tags_read),
 	    cmocka_unit_test(a_head_is_the_frame_without_its_payload),

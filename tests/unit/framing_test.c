@@ -492,6 +492,7 @@ a_line_of_json_has_only_so_many_values(void **state)
 	} lines[] = {
 	    {"{\"meta\":{", true, "},\"data\":\"\",\"tag\":1}", 256, OK},
 	    {"{\"meta\":{", true, "},\"data\":\"\",\"tag\":1}", 257, ERR_BAD},
+	    {"{\"meta\":{", true, "},\"data\":\"\"}", 257, ERR_BAD},
 	    {"{\"data\":[", false, "]}", 100000, ERR_BAD},
 	    {"{\"data\":\"", false, "\"}", 10000, OK},
 	};
@@ -713,6 +714,59 @@ raw_payloads_are_joined(void **state)
 }
 
 static void
+lengths_that_a_format_cannot_say_are_refused(void **state)
+{
+	/* Nobody looks at the bytes, since there is no way to write them. */
+	struct framing_msg m = {.has_tag = true, .payload = S("x")};
+	struct buf out = {0};
+
+	(void)state;
+	m.payload.len = (size_t)UINT32_MAX + 1;
+	assert_int_equal(framing_put(FRAMING_LEN32, &m, &out), ERR_BAD);
+	m.payload.len = INT32_MAX;
+	assert_int_equal(framing_put(FRAMING_FRAMES, &m, &out), ERR_BAD);
+	m.meta = m.payload;
+	m.payload.len = 1;
+	assert_int_equal(framing_put(FRAMING_FRAMES, &m, &out), ERR_BAD);
+	m.payload.len = SIZE_MAX;
+	assert_int_equal(framing_put(FRAMING_NETSTRING, &m, &out), ERR_LIMIT);
+	assert_null(out.p);
+}
+
+static void
+a_limit_may_be_none_or_nothing(void **state)
+{
+	static const struct view inputs[] = {
+	    [FRAMING_RAW] = S("x"),
+	    [FRAMING_LINES] = S("x\n"),
+	    [FRAMING_NUL] = S("x\0"),
+	    [FRAMING_LEN32] = S("\0\0\0\1x"),
+	    [FRAMING_NETSTRING] = S("1:x,"),
+	    [FRAMING_JSON] = S("{\"data\":\"x\"}\n"),
+	    [FRAMING_FRAMES] = S("\xbf\x03\2\1x"),
+	};
+	struct framing_msg m;
+	struct framing *f;
+	struct view in;
+	int kind, none;
+
+	(void)state;
+	for (kind = 0; kind < KINDS; kind++) {
+		for (none = 0; none <= 1; none++) {
+			f = framing(
+			    (enum framing_kind)kind, 0, none ? SIZE_MAX : 0);
+			in = inputs[kind];
+			assert_int_equal(framing_get(f, &in, false, &m),
+			    none ? OK : ERR_LIMIT);
+			if (none)
+				vectors_same(m.payload, view_of("x"),
+				    framing_name((enum framing_kind)kind));
+			framing_free(f);
+		}
+	}
+}
+
+static void
 every_prefix_of_a_message_wants_more(void **state)
 {
 	const struct framing_msg m = {.has_tag = true,
@@ -873,6 +927,8 @@ main(void)
 	    cmocka_unit_test(metadata_of_too_many_pairs_is_not_for_json),
 	    cmocka_unit_test(what_is_written_is_read_or_refused),
 	    cmocka_unit_test(raw_payloads_are_joined),
+	    cmocka_unit_test(lengths_that_a_format_cannot_say_are_refused),
+	    cmocka_unit_test(a_limit_may_be_none_or_nothing),
 	    cmocka_unit_test(every_prefix_of_a_message_wants_more),
 	    cmocka_unit_test(a_full_output_is_left_as_it_was),
 	    cmocka_unit_test(memory_may_run_out_at_any_point),

@@ -84,13 +84,7 @@ toy_defaults(void)
 static void
 toy_fini(struct toy *t)
 {
-	size_t i;
-
-	tag_set_fini(&t->tags);
-	for (i = 0; i < t->tokens.n; i++)
-		free(t->tokens.v[i]);
-	free(t->tokens.v);
-	free(t->common.credential);
+	opts_fini(&toy_program, t, NULL);
 }
 
 /* A command line that may be written to, as main() has it. */
@@ -337,15 +331,64 @@ the_line_wins_over_the_file_wherever_it_is_named(void **state)
 		toy_fini(&t);
 	}
 
-	/* and again when only the file is read again */
-	t = toy_defaults();
-	assert_int_equal(opts_read_file(&toy_program, &t, name), OK);
-	assert_int_equal(t.number, 0);
-	assert_int_equal(t.size, 1);
-	assert_int_equal(t.words.n, 0);
-	toy_fini(&t);
 	unlink(name);
-	assert_int_equal(opts_read_file(&toy_program, &t, name), ERR_SYS);
+}
+
+static void
+put_file(int fd, const char *text)
+{
+	size_t len = strlen(text);
+
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, text, len, 0), len);
+}
+
+static void
+a_file_read_again_says_all_but_what_the_line_gave(void **state)
+{
+	char name[] = "/tmp/opts_test.XXXXXX";
+	struct toy t, fresh;
+	int fd;
+
+	(void)state;
+	assert_true((fd = mkstemp(name)) >= 0);
+	put_file(fd, "{\"number\":1,\"size\":1,\"word\":[\"a\",\"b\"],"
+		     "\"token\":[\"old\"],\"retry\":1}");
+	READ(&t, "-f", name, "-b2", "-t", "7", "-d", "mine", "-z", "::1");
+
+	/* what it does not say any more is as if it never had */
+	put_file(fd, "{\"number\":5,\"token\":[\"new\"],\"word\":[\"c\"]}");
+	fresh = t;
+	assert_int_equal(opts_read_file(&toy_program, &fresh, name), OK);
+	assert_int_equal(fresh.number, 2);
+	assert_int_equal(fresh.size, 0);
+	assert_int_equal(fresh.words.n, 1);
+	assert_string_equal(fresh.words.v[0], "c");
+	assert_int_equal(fresh.tokens.n, 1);
+	assert_string_equal(fresh.tokens.v[0], "new");
+	assert_true(fresh.common.retry_ns == VALUES_FOREVER);
+	assert_string_equal(fresh.common.credential, "mine");
+	assert_true(tag_set_has(&fresh.tags, 7));
+	assert_ptr_equal(fresh.common.zippers.v, t.common.zippers.v);
+	assert_string_equal(t.tokens.v[0], "old");
+	opts_fini(&toy_program, &t, &fresh);
+	t = fresh;
+	assert_string_equal(t.common.credential, "mine");
+
+	/* what is wrong changes nothing */
+	put_file(fd, "{\"token\":[\"x\",\"y\"],\"word\":[],\"nope\":1}");
+	assert_int_equal(opts_read_file(&toy_program, &fresh, name), ERR_BAD);
+	opts_fini(&toy_program, &fresh, &t);
+	assert_int_equal(t.tokens.n, 1);
+	assert_string_equal(t.tokens.v[0], "new");
+	assert_true(tag_set_has(&t.tags, 7));
+
+	close(fd);
+	unlink(name);
+	fresh = t;
+	assert_int_equal(opts_read_file(&toy_program, &fresh, name), ERR_SYS);
+	opts_fini(&toy_program, &fresh, &t);
+	toy_fini(&t);
 }
 
 static void
@@ -460,10 +503,7 @@ a_wrong_file_exits_78_and_names_file_and_key(void **state)
 	(void)state;
 	assert_true((fd = mkstemp(name)) >= 0);
 	for (i = 0; i < N(cases); i++) {
-		assert_int_equal(ftruncate(fd, 0), 0);
-		assert_int_equal(
-		    pwrite(fd, cases[i].text, strlen(cases[i].text), 0),
-		    strlen(cases[i].text));
+		put_file(fd, cases[i].text);
 		r = RUN(said, "-f", name);
 		if (r != EXIT_CONFIG || strstr(said, name) == NULL ||
 		    strstr(said, cases[i].says) == NULL)
@@ -593,6 +633,7 @@ main(int argc, char *argv[])
 	    cmocka_unit_test_setup(every_kind_is_read_from_a_file, forget),
 	    cmocka_unit_test_setup(a_malformed_file_is_refused, forget),
 	    cmocka_unit_test(the_line_wins_over_the_file_wherever_it_is_named),
+	    cmocka_unit_test(a_file_read_again_says_all_but_what_the_line_gave),
 	    cmocka_unit_test(options_end_at_the_first_operand),
 	    cmocka_unit_test(a_beginning_of_a_long_option_will_do),
 	    cmocka_unit_test(secrets_leave_the_command_line),
