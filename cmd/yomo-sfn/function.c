@@ -52,8 +52,7 @@ struct function {
 
 static int start(struct function *f);
 
-/* --- the end of a process
- * ------------------------------------------------------ */
+/* --- the end of a process --- */
 
 static int
 exit_status(int status)
@@ -191,8 +190,7 @@ on_exited(void *arg, int status)
 	settle(f);
 }
 
-/* --- its standard input
- * ------------------------------------------------------------- */
+/* --- its standard input --- */
 
 static void
 on_room(void *arg)
@@ -237,8 +235,7 @@ function_put(struct function *f, const struct framing_msg *m)
 	return r;
 }
 
-/* --- its standard output
- * --------------------------------------------------------------- */
+/* --- its standard output --- */
 
 static enum feed_want
 on_answers(void *arg, struct view *in, bool eof)
@@ -288,9 +285,7 @@ function_resume(struct function *f)
 		feed_resume(f->out);
 }
 
-/* --- starting
- * ------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 static bool
 is_ours(const char *variable)

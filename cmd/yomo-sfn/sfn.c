@@ -58,7 +58,7 @@ struct sfn {
 	uint64_t unobserved; /* frames that a sink on a pipe dropped */
 	uint64_t answers;
 	int status;
-	int signal;
+	struct process_wish wish; /* to end */
 	bool no_reader;
 };
 
@@ -68,8 +68,7 @@ is_pipe(const struct sfn *s)
 	return s->setup.n_zippers == 0;
 }
 
-/* --- the end, phase by phase
- * ------------------------------------------------------- */
+/* --- the end, phase by phase --- */
 
 static void
 end_if_flushed(struct sfn *s)
@@ -125,8 +124,7 @@ on_grace_over(void *arg)
 	loop_stop(s->loop, EXIT_LOST);
 }
 
-/* --- messages in
- * ----------------------------------------------------------------------- */
+/* --- messages in --- */
 
 static void
 rearm_idle(struct sfn *s)
@@ -244,8 +242,7 @@ on_other(void *arg, const struct frame *f)
 	return pass(arg, f);
 }
 
-/* --- messages out
- * ----------------------------------------------------------------------- */
+/* --- messages out --- */
 
 static bool
 is_answer_wanted(void *arg)
@@ -330,8 +327,7 @@ static const struct drain_ops out_callbacks = {
     .end = on_out_end,
 };
 
-/* --- the zippers
- * -------------------------------------------------------------------------- */
+/* --- the zippers --- */
 
 static void
 on_ready(void *arg)
@@ -394,9 +390,7 @@ static const struct client_ops client_callbacks = {
     .done = on_done,
 };
 
-/* --- signals
- * --------------------------------------------------------------------------------
- */
+/* --- signals --- */
 
 static void
 report(const struct sfn *s)
@@ -415,21 +409,26 @@ on_signal(void *arg, int signo)
 		report(s);
 		return;
 	}
-	if (s->signal != 0 || s->n_ready < s->n_members) {
-		loop_stop(s->loop, s->signal != 0 ? EXIT_LOST : EXIT_OK);
-		s->signal = signo;
+	switch (process_wish(&s->wish, signo, loop_now(s->loop))) {
+	case PROCESS_THE_SAME:
+		return;
+	case PROCESS_AT_ONCE:
+		loop_stop(s->loop, EXIT_LOST);
+		return;
+	case PROCESS_DRAIN:
+		break;
+	}
+	if (s->n_ready < s->n_members) { /* nothing was taken yet */
+		loop_stop(s->loop, EXIT_OK);
 		return;
 	}
-	s->signal = signo;
 	process_stopping();
 	timer_set(
 	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
 	stop(s, EXIT_OK);
 }
 
-/* --- set-up
- * -----------------------------------------------------------------------------------
- */
+/* --- set-up --- */
 
 static int
 catch_signals(struct sfn *s)
@@ -589,7 +588,7 @@ sfn_run(const struct sfn_conf *conf)
 	tear_down(&s);
 	if (s.no_reader)
 		process_end_no_reader();
-	if (s.signal == SIGINT)
+	if (s.wish.signo == SIGINT)
 		process_end_by(SIGINT);
 	return status;
 }

@@ -35,8 +35,8 @@ struct source {
 	uint64_t bytes;
 	bool reading;
 	bool input_over;
-	int signal;
-	int status; /* of the input: 0 or 65 */
+	struct process_wish wish; /* to end */
+	int status;		  /* of the input: 0 or 65 */
 };
 
 static bool
@@ -60,8 +60,7 @@ end_input(struct source *s, int status)
 	client_finish(s->client);
 }
 
-/* --- messages
- * ------------------------------------------------------------------ */
+/* --- messages --- */
 
 /* Send one message; ERR_BAD: it cannot be one. */
 static int
@@ -173,8 +172,7 @@ read_on(void *arg)
 		feed_resume(s->feed);
 }
 
-/* --- the client
- * ------------------------------------------------------------------- */
+/* --- the client --- */
 
 static void
 on_ready(void *arg)
@@ -223,8 +221,7 @@ static const struct client_ops client_callbacks = {
     .done = on_done,
 };
 
-/* --- signals
- * ------------------------------------------------------------------------ */
+/* --- signals --- */
 
 static void
 on_grace_over(void *arg)
@@ -258,12 +255,20 @@ on_signal(void *arg, int signo)
 		report(s);
 		return;
 	}
-	if (s->signal != 0 || !s->reading) {
-		loop_stop(s->loop, s->signal != 0 ? EXIT_LOST : EXIT_OK);
-		s->signal = signo;
+	switch (process_wish(&s->wish, signo, loop_now(s->loop))) {
+	case PROCESS_THE_SAME:
+		return;
+	case PROCESS_AT_ONCE:
+		loop_stop(s->loop, EXIT_LOST);
+		return;
+	case PROCESS_DRAIN:
+		break;
+	}
+	if (!s->reading) { /* nothing was taken yet */
+		loop_stop(s->loop, EXIT_OK);
 		return;
 	}
-	s->signal = signo;
+	process_stopping();
 	timer_set(
 	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
 	if (s->feed != NULL)
@@ -272,9 +277,7 @@ on_signal(void *arg, int signo)
 		end_input(s, s->status);
 }
 
-/* --- set-up
- * ---------------------------------------------------------------------------
- */
+/* --- set-up --- */
 
 static int
 catch_signals(struct source *s)
@@ -359,7 +362,7 @@ source_run(const struct source_conf *conf)
 	tear_down(&s);
 	if (no_reader)
 		process_end_no_reader();
-	if (s.signal == SIGINT)
+	if (s.wish.signo == SIGINT)
 		process_end_by(SIGINT);
 	return status;
 }

@@ -12,42 +12,18 @@
 
 #define AT(field) offsetof(struct zipper_conf, field)
 
-/* TAGS=POLICY: a range of the list for each range of tags. */
 static int
-parse_policy(void *conf, const char *value, const char **why)
+check_policy(void *conf, const char *value, const char **why)
 {
-	struct policy_list *l = &((struct zipper_conf *)conf)->policies;
-	const char *equals = strrchr(value, '=');
-	struct tag_set tags = {0};
-	struct policy_range *v;
-	enum policy policy;
-	char *list;
-	size_t i;
-	int r;
+	struct policy_range *v = NULL;
+	size_t n = 0;
+	int r = zipper_parse_policy(value, &v, &n);
 
-	if (equals == NULL || policy_of(equals + 1, &policy) != OK) {
+	(void)conf;
+	free(v);
+	if (r == ERR_BAD)
 		*why = "not TAGS=block, TAGS=drop-old or TAGS=disconnect";
-		return ERR_BAD;
-	}
-	if ((list = strndup(value, (size_t)(equals - value))) == NULL)
-		return ERR_NOMEM;
-	r = tag_set_add(&tags, list);
-	free(list);
-	v = r == OK ? realloc(l->v, (l->n + tags.n) * sizeof(*v)) : NULL;
-	if (v == NULL) {
-		tag_set_fini(&tags);
-		*why = "not a list of tags before the =";
-		return r != OK ? r : ERR_NOMEM;
-	}
-	if (l->stale)
-		l->n = 0;
-	l->stale = false;
-	l->v = v;
-	for (i = 0; i < tags.n; i++)
-		v[l->n++] = (struct policy_range){
-		    tags.v[i].first, tags.v[i].last, policy};
-	tag_set_fini(&tags);
-	return OK;
+	return r;
 }
 
 /* BYTES or BYTES,SECONDS. */
@@ -100,8 +76,8 @@ static const struct opt options[] = {
     {0, "unix-mode", OPT_CALL, 0, "MODE", "of unix sockets (600)", parse_mode},
     {0, "unix-group", OPT_STRING, AT(unix_group), "GROUP",
 	"of unix sockets, with mode 660", NULL},
-    {0, "policy", OPT_CALL, 0, "TAGS=WHAT",
-	"full queue: block, drop-old, disconnect; may repeat", parse_policy},
+    {0, "policy", OPT_LIST, AT(policies), "TAGS=WHAT",
+	"full queue: block, drop-old, disconnect; may repeat", check_policy},
     {0, "stall", OPT_DURATION, AT(stall_ns), "TIME",
 	"an observer that holds up others so long goes (30s)", NULL},
     {0, "hold", OPT_CALL, 0, "SIZE[,TIME]",

@@ -56,8 +56,7 @@ peer_close(struct peer *p, uint64_t code, const char *reason)
 	forget(p);
 }
 
-/* --- as an observer ----------------------------------------------------------
- */
+/* --- as an observer --- */
 
 static void
 on_queued(void *arg)
@@ -84,8 +83,7 @@ evict(void *arg)
 	peer_close(p, HELLO_CLOSE_RESTART, "too slow: the queue is full");
 }
 
-/* --- routing
- * ------------------------------------------------------------------- */
+/* --- routing --- */
 
 /* Find the target in metadata that must be sound; ERR_BAD. */
 static int
@@ -282,8 +280,7 @@ on_resume(void *arg)
 	peer_route(arg);
 }
 
-/* --- the greeting
- * ------------------------------------------------------------------ */
+/* --- the greeting --- */
 
 static void
 refuse(struct peer *p, const char *text)
@@ -379,8 +376,7 @@ greet(struct peer *p)
 	peer_route(p);
 }
 
-/* --- the link's callbacks
- * ------------------------------------------------------------ */
+/* --- the link's callbacks --- */
 
 static void
 on_up(void *arg)
@@ -469,9 +465,7 @@ static const struct link_ops link_callbacks = {
     .down = on_down,
 };
 
-/* --- exported
- * -----------------------------------------------------------------------------
- */
+/* --- exported --- */
 
 static struct peer *
 make(struct zipper *z)

@@ -19,8 +19,7 @@
 #define NS_PER_S 1000000000ull
 #define ADDRS_MAX 16
 
-/* --- memory
- * ------------------------------------------------------------------- */
+/* --- memory --- */
 
 bool
 zipper_is_full(const struct zipper *z)
@@ -41,8 +40,7 @@ zipper_unpark(struct zipper *z)
 	}
 }
 
-/* --- the end
- * --------------------------------------------------------------------- */
+/* --- the end --- */
 
 static bool
 is_delivered(const struct zipper *z)
@@ -93,8 +91,7 @@ on_grace_over(void *arg)
 	loop_stop(z->loop, EXIT_LOST);
 }
 
-/* --- signals
- * ------------------------------------------------------------------------ */
+/* --- signals --- */
 
 static void
 report(const struct zipper *z)
@@ -150,6 +147,57 @@ load_tokens(struct zipper_conf *conf, struct tokens **out)
 	return OK;
 }
 
+int
+zipper_parse_policy(const char *text, struct policy_range **v, size_t *n)
+{
+	const char *equals = strrchr(text, '=');
+	struct tag_set tags = {0};
+	struct policy_range *more;
+	enum policy policy;
+	char *list;
+	size_t i;
+	int r;
+
+	if (equals == NULL || policy_of(equals + 1, &policy) != OK)
+		return ERR_BAD;
+	if ((list = strndup(text, (size_t)(equals - text))) == NULL)
+		return ERR_NOMEM;
+	r = tag_set_add(&tags, list);
+	free(list);
+	if (r == OK &&
+	    (more = realloc(*v, (*n + tags.n) * sizeof(*more))) == NULL)
+		r = ERR_NOMEM;
+	for (i = 0; r == OK && i < tags.n; i++) {
+		more[(*n)++] = (struct policy_range){
+		    tags.v[i].first, tags.v[i].last, policy};
+		*v = more;
+	}
+	tag_set_fini(&tags);
+	return r;
+}
+
+/* From the words of conf to what the router looks at. */
+static int
+load_policies(struct zipper *z, const struct zipper_conf *conf)
+{
+	struct policy_range *v = NULL;
+	size_t i, n = 0;
+	int r;
+
+	for (i = 0; i < conf->policies.n; i++) {
+		r = zipper_parse_policy(conf->policies.v[i], &v, &n);
+		if (r != OK) {
+			free(v);
+			return r;
+		}
+	}
+	free(z->policies);
+	z->policies = v;
+	z->routing.policies = v;
+	z->routing.n_policies = n;
+	return OK;
+}
+
 /* The file once more; listeners and QUIC's limits stay until a restart. */
 static void
 reload_conf(struct zipper *z)
@@ -158,15 +206,14 @@ reload_conf(struct zipper *z)
 
 	if (fresh.common.config == NULL)
 		return;
-	fresh.policies.stale = true;
-	if (opts_read_file(z->program, &fresh, fresh.common.config) != OK) {
+	if (opts_read_file(z->program, &fresh, fresh.common.config) != OK ||
+	    load_policies(z, &fresh) != OK) {
 		log_error("the configuration stays as it was");
+		opts_fini(z->program, &fresh, z->conf);
 		return;
 	}
-	fresh.policies.stale = false;
+	opts_fini(z->program, z->conf, &fresh);
 	*z->conf = fresh;
-	z->routing.policies = fresh.policies.v;
-	z->routing.n_policies = fresh.policies.n;
 	z->rules.max_tags = fresh.max_tags;
 	z->rules.old_versions = fresh.compat_versions;
 }
@@ -211,13 +258,16 @@ on_signal(void *arg, int signo)
 		reload(z);
 		return;
 	}
-	if (z->draining) {
-		z->signal = signo;
-		loop_stop(z->loop, 128 + signo);
-		return;
+	switch (process_wish(&z->wish, signo, loop_now(z->loop))) {
+	case PROCESS_DRAIN:
+		zipper_drain(z);
+		break;
+	case PROCESS_THE_SAME:
+		break;
+	case PROCESS_AT_ONCE:
+		loop_stop(z->loop, EXIT_LOST);
+		break;
 	}
-	z->signal = signo;
-	zipper_drain(z);
 }
 
 static void
@@ -239,8 +289,7 @@ again:
 	zipper_unpark(z);
 }
 
-/* --- listening
- * ----------------------------------------------------------------------- */
+/* --- listening --- */
 
 /* Beyond this machine only friends may come in. */
 static int
@@ -355,9 +404,7 @@ listen_everywhere(struct zipper *z)
 	return OK;
 }
 
-/* --- set-up
- * ----------------------------------------------------------------------------
- */
+/* --- set-up --- */
 
 static const struct listener_ops listener_callbacks = {
     .accept = peer_accept,
@@ -409,12 +456,10 @@ set_up(struct zipper *z, struct zipper_conf *conf)
 	TAILQ_INIT(&z->peers);
 	TAILQ_INIT(&z->parked);
 	z->routing = (struct router_conf){
-	    .policies = conf->policies.v,
-	    .n_policies = conf->policies.n,
 	    .hold_bytes = conf->hold_bytes,
 	    .hold_ns = conf->hold_ns,
 	};
-	if ((r = auth_init()) != OK ||
+	if ((r = load_policies(z, conf)) != OK || (r = auth_init()) != OK ||
 	    (r = load_tokens(conf, &z->tokens)) != OK)
 		return r;
 	z->rules = (struct hello_rules){
@@ -459,6 +504,7 @@ tear_down(struct zipper *z)
 	router_free(z->router);
 	tokens_free(z->tokens);
 	tls_free(z->tls);
+	free(z->policies);
 }
 
 int
@@ -484,7 +530,7 @@ zipper_run(const struct opt_program *program, struct zipper_conf *conf)
 	tear_down(&z);
 	if (z.no_reader)
 		process_end_no_reader();
-	if (z.signal == SIGINT || status > 128)
-		process_end_by(z.signal);
+	if (z.wish.signo == SIGINT)
+		process_end_by(SIGINT);
 	return status;
 }

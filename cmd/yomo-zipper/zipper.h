@@ -6,16 +6,11 @@
 #include "conf/common.h"
 #include "link/listener.h"
 #include "net/loop.h"
+#include "net/process.h"
 #include "proto/hello.h"
 #include "proto/intake.h"
 #include "route/router.h"
 #include "tls/tls.h"
-
-struct policy_list {
-	struct policy_range *v;
-	size_t n;
-	bool stale; /* from before a reload: the next one begins anew */
-};
 
 struct zipper_conf {
 	struct common_conf common; /* first: conf/common.h */
@@ -37,7 +32,7 @@ struct zipper_conf {
 	uint64_t stall_ns;
 	uint64_t hold_bytes;
 	uint64_t hold_ns;
-	struct policy_list policies;
+	struct opt_list policies; /* TAGS=POLICY, as checked */
 	bool compat_versions;
 };
 
@@ -49,6 +44,7 @@ struct zipper {
 	struct zipper_conf *conf;
 	struct loop *loop;
 	struct router_conf routing;
+	struct policy_range *policies; /* of conf->policies */
 	struct router *router;
 	struct listener *listener;
 	struct tls *tls;
@@ -59,15 +55,21 @@ struct zipper {
 	struct peers parked; /* sources that wait for memory */
 	struct timer tick;   /* housekeeping, once a second */
 	struct timer grace;
-	uint64_t connections; /* so far */
-	uint64_t departures;  /* peers forgotten so far */
-	int signal;	      /* that asked us to end; 0: none */
+	uint64_t connections;	  /* so far */
+	uint64_t departures;	  /* peers forgotten so far */
+	struct process_wish wish; /* to end */
 	bool draining;
 	bool no_reader; /* the pipe's output is closed */
 };
 
 /* Listen, serve until a signal, and return the exit status. */
 int zipper_run(const struct opt_program *program, struct zipper_conf *conf);
+
+/*
+ * TAGS=POLICY: append a range for each of TAGS to the n at *v.
+ * ERR_BAD, ERR_NOMEM
+ */
+int zipper_parse_policy(const char *text, struct policy_range **v, size_t *n);
 
 /* Take nothing new, deliver what is queued, then end. */
 void zipper_drain(struct zipper *z);

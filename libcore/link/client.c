@@ -136,7 +136,7 @@ name_peer(struct client *c)
 		    e->host, v6 ? "]" : "", e->port);
 }
 
-/* --- what is queued ----------------------------------------------------- */
+/* --- what is queued --- */
 
 /* Call fn for each frame of an entry with the offset of its end. */
 static void
@@ -211,7 +211,7 @@ settle_queue(struct client *c)
 		    client_peer(c), (unsigned long long)n);
 }
 
-/* --- the end ------------------------------------------------------------- */
+/* --- the end --- */
 
 static void
 drop_link(struct client *c, uint64_t code, const char *reason)
@@ -269,7 +269,7 @@ fail_with(struct client *c, int status, const char *verb, const char *why)
 	finish_with(c, status);
 }
 
-/* --- attempts ------------------------------------------------------------- */
+/* --- attempts --- */
 
 static void try_next(struct client *c);
 
@@ -341,8 +341,7 @@ on_deadline(void *arg)
 		fail_with(c, EXIT_UNREACHED, "cannot reach the zipper at", why);
 }
 
-/* --- the greeting ----------------------------------------------------------
- */
+/* --- the greeting --- */
 
 static int
 send_greeting(struct client *c)
@@ -450,8 +449,7 @@ follow(struct client *c, const struct frame *f)
 	try_next(c);
 }
 
-/* --- frames ----------------------------------------------------------------
- */
+/* --- frames --- */
 
 /* Give the peer credit for what was used. */
 static void
@@ -556,8 +554,7 @@ take_frames(struct client *c)
 	}
 }
 
-/* --- the link's callbacks ----------------------------------------------------
- */
+/* --- the link's callbacks --- */
 
 static void
 on_up(void *arg)
@@ -683,8 +680,7 @@ static const struct link_ops link_callbacks = {
     .down = on_down,
 };
 
-/* --- dialing
- * ------------------------------------------------------------------ */
+/* --- dialing --- */
 
 static void
 dial_addr(struct client *c)
@@ -766,8 +762,7 @@ on_pause_over(void *arg)
 	}
 }
 
-/* --- exported
- * ------------------------------------------------------------------ */
+/* --- exported --- */
 
 int
 client_new(struct client **out, struct loop *loop,

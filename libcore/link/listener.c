@@ -16,22 +16,24 @@
 
 #define BACKLOG 128
 #define ACCEPTS_A_TURN 32
+#define BREAK_NS 1000000000u
 
 /* A UDP socket, shared by all connections that came in through it. */
-struct port {
+struct udp_door {
 	struct listener *listener;
 	struct egress egress;
-	TAILQ_ENTRY(port) link;
+	TAILQ_ENTRY(udp_door) link;
 };
 
 /* A unix socket. */
-struct door {
+struct unix_door {
 	struct listener *listener;
 	int fd;
 	struct watch *watch;
+	struct timer pause; /* too many descriptors are open */
 	char *path;
 	bool only_us; /* our user and root */
-	TAILQ_ENTRY(door) link;
+	TAILQ_ENTRY(unix_door) link;
 };
 
 struct listener {
@@ -40,14 +42,13 @@ struct listener {
 	const struct listener_ops *ops;
 	void *arg;
 	struct quic_server *server;
-	struct port *current; /* whose datagram is being looked at */
+	struct udp_door *current; /* whose datagram is being looked at */
 	bool stopped;
-	TAILQ_HEAD(, port) ports;
-	TAILQ_HEAD(, door) doors;
+	TAILQ_HEAD(, udp_door) ports;
+	TAILQ_HEAD(, unix_door) doors;
 };
 
-/* --- QUIC ------------------------------------------------------------------
- */
+/* --- QUIC --- */
 
 static void *
 on_connection(void *arg, struct quic *q, const struct quic_ops **ops)
@@ -87,7 +88,7 @@ static const struct quic_server_ops server_callbacks = {
 static void
 on_datagram(void *arg, const struct udp_packet *p)
 {
-	struct port *port = arg;
+	struct udp_door *port = arg;
 	struct listener *l = port->listener;
 
 	l->current = port;
@@ -104,7 +105,7 @@ on_datagrams_done(void *arg)
 static void
 on_room(void *arg)
 {
-	struct port *port = arg;
+	struct udp_door *port = arg;
 
 	egress_room(&port->egress);
 }
@@ -124,7 +125,7 @@ static const struct udp_ops udp_callbacks = {
 };
 
 static void
-close_port(struct port *port)
+close_port(struct udp_door *port)
 {
 	TAILQ_REMOVE(&port->listener->ports, port, link);
 	egress_fini(&port->egress);
@@ -144,7 +145,7 @@ ensure_server(struct listener *l, size_t payload_max)
 int
 listener_udp(struct listener *l, struct addr *at)
 {
-	struct port *port;
+	struct udp_door *port;
 	int r;
 
 	if ((port = calloc(1, sizeof(*port))) == NULL)
@@ -164,11 +165,10 @@ listener_udp(struct listener *l, struct addr *at)
 	return OK;
 }
 
-/* --- unix sockets
- * -------------------------------------------------------------- */
+/* --- unix sockets --- */
 
 static bool
-is_welcome(const struct door *d, int fd)
+is_welcome(const struct unix_door *d, int fd)
 {
 	struct ucred peer;
 	socklen_t n = sizeof(peer);
@@ -190,7 +190,7 @@ is_welcome(const struct door *d, int fd)
 static const struct link_ops no_ops;
 
 static void
-admit(struct door *d, int fd)
+admit(struct unix_door *d, int fd)
 {
 	struct listener *l = d->listener;
 	struct link *link;
@@ -205,23 +205,42 @@ admit(struct door *d, int fd)
 		link_close(link, 0, "");
 }
 
+/* Who knocks stays at the door, and would be heard for ever. */
+static void
+take_a_break(struct unix_door *d)
+{
+	struct loop *loop = d->listener->loop;
+
+	watch_want(d->watch, 0);
+	timer_set(loop, &d->pause, loop_now(loop) + BREAK_NS);
+}
+
 static void
 on_door(void *arg, int events)
 {
-	struct door *d = arg;
+	struct unix_door *d = arg;
 	int fd, i;
 
 	(void)events;
 	for (i = 0; i < ACCEPTS_A_TURN; i++) {
 		fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0) {
-			if (errno != EAGAIN && errno != ECONNABORTED &&
-			    errno != EINTR)
-				log_sys("cannot accept on '%s'", d->path);
-			return;
+		if (fd < 0 && errno != EAGAIN && errno != ECONNABORTED &&
+		    errno != EINTR) {
+			log_sys("cannot accept on '%s'", d->path);
+			take_a_break(d);
 		}
+		if (fd < 0)
+			return;
 		admit(d, fd);
 	}
+}
+
+static void
+on_break_over(void *arg)
+{
+	struct unix_door *d = arg;
+
+	watch_want(d->watch, WATCH_IN);
 }
 
 /* A socket file left by a zipper that is no more is in the way. */
@@ -242,9 +261,10 @@ remove_stale(const struct sockaddr_un *sun)
 }
 
 static void
-close_door(struct door *d)
+close_door(struct unix_door *d)
 {
 	TAILQ_REMOVE(&d->listener->doors, d, link);
+	timer_stop(d->listener->loop, &d->pause);
 	watch_close(d->watch);
 	if (d->fd >= 0)
 		close(d->fd);
@@ -275,7 +295,7 @@ int
 listener_unix(struct listener *l, const char *path, mode_t mode, gid_t gid)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	struct door *d;
+	struct unix_door *d;
 
 	if (strlen(path) >= sizeof(sun.sun_path)) {
 		log_error("cannot listen on '%s': the path is too long", path);
@@ -285,6 +305,7 @@ listener_unix(struct listener *l, const char *path, mode_t mode, gid_t gid)
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		return ERR_NOMEM;
 	d->listener = l;
+	d->pause = (struct timer){.fn = on_break_over, .arg = d};
 	d->only_us = mode == 0 && gid == (gid_t)-1;
 	TAILQ_INSERT_TAIL(&l->doors, d, link);
 	d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -306,8 +327,7 @@ fail:
 	return ERR_SYS;
 }
 
-/* --- exported
- * --------------------------------------------------------------------- */
+/* --- exported --- */
 
 int
 listener_new(struct listener **out, struct loop *loop,
@@ -330,7 +350,7 @@ listener_new(struct listener **out, struct loop *loop,
 void
 listener_stop(struct listener *l)
 {
-	struct door *d;
+	struct unix_door *d;
 
 	l->stopped = true;
 	while ((d = TAILQ_FIRST(&l->doors)) != NULL)
@@ -340,7 +360,7 @@ listener_stop(struct listener *l)
 void
 listener_free(struct listener *l)
 {
-	struct port *port;
+	struct udp_door *port;
 
 	if (l == NULL)
 		return;

@@ -10,6 +10,9 @@
 #include "net/notify.h"
 #include "net/process.h"
 
+/* A person needs longer to press a key twice. */
+#define SAME_SIGNAL_NS 100000000u
+
 static bool pipe_ignored;
 static bool hup_ignored;
 static struct notify manager = {.fd = -1};
@@ -75,6 +78,20 @@ process_ready(int fd)
 		log_sys("cannot say that we are ready on descriptor %d", fd);
 	if (fd > STDERR_FILENO)
 		close(fd);
+}
+
+enum process_haste
+process_wish(struct process_wish *w, int signo, uint64_t now_ns)
+{
+	bool first = w->signo == 0;
+
+	w->signo = signo;
+	if (first) {
+		w->at = now_ns;
+		return PROCESS_DRAIN;
+	}
+	return now_ns - w->at > SAME_SIGNAL_NS ? PROCESS_AT_ONCE
+					       : PROCESS_THE_SAME;
 }
 
 _Noreturn void

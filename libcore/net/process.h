@@ -4,6 +4,7 @@
 #define NET_PROCESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Call first: opens /dev/null for each of descriptors 0, 1 and 2 that is
@@ -25,6 +26,21 @@ void process_ready(int fd);
 void process_reloading(void);
 void process_reloaded(void);
 void process_stopping(void);
+
+/* Signals that ask a program to end: zero-initialised. */
+struct process_wish {
+	int signo; /* the latest; 0: none */
+	uint64_t at;
+};
+
+enum process_haste {
+	PROCESS_DRAIN,	  /* the first: finish what is under way */
+	PROCESS_THE_SAME, /* the first once more: timeout(1) sends it twice */
+	PROCESS_AT_ONCE,  /* another one */
+};
+
+enum process_haste process_wish(
+    struct process_wish *w, int signo, uint64_t now_ns);
 
 /* Standard output is closed: die by SIGPIPE, or exit 74 where it was ignored.
  */
