@@ -81,11 +81,15 @@ send_message(struct source *s, const struct framing_msg *m)
 	return client_send(s->client, &d);
 }
 
-/* Whether the next message must wait for its time; then a timer is set. */
+/*
+ * Whether the next message must wait for its time; then a timer is set.  After
+ * a signal none does: what was read goes out, and we are done.
+ */
 static bool
 must_wait(struct source *s)
 {
-	if (s->conf->every_ns == 0 || loop_clock() >= s->next_at)
+	if (s->conf->every_ns == 0 || s->signal != 0 ||
+	    loop_clock() >= s->next_at)
 		return false;
 	timer_set(s->loop, &s->pace, s->next_at);
 	return true;
@@ -271,10 +275,12 @@ on_signal(void *arg, int signo)
 	process_stopping();
 	timer_set(
 	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
-	if (s->feed != NULL)
-		feed_stop(s->feed);
-	else
+	if (s->feed == NULL) {
 		end_input(s, s->status);
+		return;
+	}
+	feed_stop(s->feed);
+	feed_resume(s->feed); /* it may wait for --every */
 }
 
 /* --- set-up --- */

@@ -197,6 +197,17 @@ close() {
 	unset "fd_of[$1]"
 }
 
+# hold NAME: make the pipe $out/NAME and keep it open both ways, so that nobody
+# waits to open it or sees its end; close NAME lets go.
+hold() {
+	local fd
+
+	rm -f "$out/$1"
+	mkfifo "$out/$1"
+	exec {fd}<>"$out/$1"
+	fd_of[$1]=$fd
+}
+
 # start NAME COMMAND...: in the background, descriptor 3 for -R 3.  stdout and
 # stderr go to $out/NAME.out and $out/NAME.err, stdin is the caller's.
 start() {
@@ -284,6 +295,14 @@ address() {
 	sed -n 's/^[^ ]*: listening on //p' "$out/$1.err" | sed -n "${2:-1}p"
 }
 
+# terminal NAME COMMAND: start a line of shell on a terminal of its own, where
+# what is written to $out/keys is typed.
+terminal() {
+	hold keys
+	start "$1" script -qec "$2" /dev/null <"$out/keys"
+	wait_for "$1"
+}
+
 # zipper [OPTIONS]: start one named zipper; its address is in $at.
 zipper() {
 	start zipper yomo-zipper -R 3 -l "${at:-127.0.0.1:0}" "$@"
@@ -293,13 +312,10 @@ zipper() {
 
 # relay UPSTREAM [OPTIONS]: start tests/tools/relay; its address is in $via.
 relay() {
-	local to=$1 w
+	local to=$1
 
 	shift
-	rm -f "$out/relay.in"
-	mkfifo "$out/relay.in"
-	exec {w}<>"$out/relay.in"
-	fd_of[relay.in]=$w
+	hold relay.in
 	tells=0
 	start relay relay -R 3 "$@" "$to" <"$out/relay.in"
 	wait_for relay
@@ -309,6 +325,6 @@ relay() {
 # tell COMMAND...: to the relay, and wait until it is done.
 tell() {
 	tells=$((tells + 1))
-	echo "$*" >&"${fd_of[relay.in]}"
+	echo "$*" >"$out/relay.in"
 	seen relay.out '^ok' "$tells"
 }
