@@ -88,7 +88,7 @@ send_message(struct source *s, const struct framing_msg *m)
 static bool
 must_wait(struct source *s)
 {
-	if (s->conf->every_ns == 0 || s->signal != 0 ||
+	if (s->conf->every_ns == 0 || s->wish.signo != 0 ||
 	    loop_clock() >= s->next_at)
 		return false;
 	timer_set(s->loop, &s->pace, s->next_at);

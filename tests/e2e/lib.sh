@@ -86,6 +86,8 @@ watch() {
 mkfifo "$out/watchdog"
 watch <>"$out/watchdog" >/dev/null 2>&1 &
 watchdog=$!
+exec {fd}<>"$out/watchdog"
+fd_of[nothing]=$fd
 export YOMO_TEST=$out
 trap finish_test EXIT
 trap 'echo "# timed out after $E2E_TIMEOUT s"; exit 1' ALRM
@@ -249,6 +251,11 @@ seen() {
 	exec {fd}<&-
 	[ "$r" -eq 0 ] || echo "# '$2' did not come in $1"
 	return "$r"
+}
+
+# moment [SECONDS]: before something is tried again.
+moment() {
+	read -rt "${1:-0.05}" -u "${fd_of[nothing]}" _ || :
 }
 
 # finish NAME: wait until it ends; its status is kept for status().

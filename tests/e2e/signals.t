@@ -88,9 +88,14 @@ start stuck yomo-sfn -R 3 -z "$at" -- \
 wait_for stuck
 kill -TERM "${pid_of[stuck]}"
 seen stuck.err asked
-kill -TERM "${pid_of[stuck]}"
+began=$SECONDS
+# One that follows at once may be timeout(1), which signals twice.
+while running stuck; do
+	kill -TERM "${pid_of[stuck]}"
+	moment 0.15
+done
 finish stuck
-ok 'a second SIGTERM ends it at once' test "$(status stuck)" -ne 0
+ok 'a second SIGTERM ends it at once' test $((SECONDS - began)) -lt 5
 start grace yomo-sfn -R 3 -z "$at" --grace 300ms -- \
     sh -c 'trap "" TERM INT; echo here >&2; exec tail -f /dev/null'
 wait_for grace
