@@ -2,6 +2,7 @@
 /* Strangers, floods, restarts: what a server does before, and after, there is a
  * connection. */
 #include <ngtcp2/ngtcp2.h>
+#include <openssl/ssl.h>
 
 #include "quic_sim.h"
 
@@ -347,7 +348,7 @@ an_ipv6_network_counts_as_one(void **state)
 		a[i]->client = true;
 		a[i]->local = v6(hosts[i]);
 		conf = s.client_conf;
-		conf.tls = &s.client_tls;
+		conf.tls = s.client_tls;
 		assert_int_equal(
 		    quic_client_new(&a[i]->quic, &conf, &SIM_OPS, a[i], "x",
 			&a[i]->local, &s.server_addr, s.now),
@@ -426,6 +427,15 @@ an_owner_may_refuse(void **state)
 }
 
 static void
+offer_h3(const SSL *ssl, int where, int ret)
+{
+	(void)ret;
+	if (where == SSL_CB_HANDSHAKE_START)
+		SSL_set_alpn_protos(
+		    (SSL *)(uintptr_t)ssl, (const unsigned char *)"\2h3", 3);
+}
+
+static void
 another_protocol_is_refused_with_alert_120(void **state)
 {
 	struct sim s;
@@ -433,11 +443,12 @@ another_protocol_is_refused_with_alert_120(void **state)
 
 	(void)state;
 	sim_init(&s, 14);
-	s.client_tls.alpn = "\2h3";
+	SSL_CTX_set_info_callback(tls_ctx(s.client_tls), offer_h3);
 	a = sim_client(&s, "198.51.100.7", 5000);
 	sim_run(&s, SECOND, NULL);
 	assert_int_equal(quic_end(a->quic)->kind, QUIC_CLOSED_TRANSPORT);
 	assert_int_equal(quic_end(a->quic)->code, 0x178);
+	SSL_CTX_set_info_callback(tls_ctx(s.client_tls), NULL);
 	sim_fini(&s);
 }
 
@@ -489,24 +500,25 @@ a_lost_close_is_said_again_a_few_times(void **state)
 }
 
 static void
-a_handshake_of_another_certificate_comes_later(void **state)
+another_certificate_is_for_connections_to_come(void **state)
 {
+	struct tls *other = sim_server_tls();
 	struct sim s;
-	struct tls other;
-	struct app *a;
+	struct app *a, *b;
 
 	(void)state;
 	sim_init(&s, 17);
 	a = sim_connected(&s);
-	other = test_tls(true);
-	quic_server_set_tls(s.server, &other);
-	SSL_CTX_free(s.server_tls.ctx);
-	s.server_tls.ctx = other.ctx;
+	quic_server_set_tls(s.server, other);
 	sim_send(a, 1000, true);
-	assert_true(sim_client(&s, "198.51.100.8", 1) != NULL);
+	b = sim_client(&s, "198.51.100.8", 1); /* has the old pin */
+	s.client_tls = sim_client_tls(tls_pin(other));
+	a = sim_client(&s, "198.51.100.9", 1);
 	sim_run(&s, SECOND, NULL);
-	assert_true(sim_peer(&s, 1)->ready);
+	assert_true(a->ready && !b->ready);
 	assert_int_equal(sim_peer(&s, 0)->flows[0].got, 1000);
+	tls_free(s.client_tls);
+	tls_free(other);
 	sim_fini(&s);
 }
 
@@ -528,7 +540,7 @@ main(void)
 	    cmocka_unit_test(an_owner_may_refuse),
 	    cmocka_unit_test(another_protocol_is_refused_with_alert_120),
 	    cmocka_unit_test(a_lost_close_is_said_again_a_few_times),
-	    cmocka_unit_test(a_handshake_of_another_certificate_comes_later),
+	    cmocka_unit_test(another_certificate_is_for_connections_to_come),
 	};
 
 	log_init("quic_server_test");

@@ -9,14 +9,17 @@
 #define TESTS_UNIT_QUIC_SIM_H
 
 #include <arpa/inet.h>
+#include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "quic/quic.h"
 #include "quic/server.h"
-#include "quic_tls.h"
+#include "tls/tls.h"
 #include "unit.h"
 
 #define MS 1000000ull
@@ -74,8 +77,8 @@ struct packet {
 struct sim {
 	uint64_t now;
 	uint64_t rng;
-	struct tls server_tls;
-	struct tls client_tls;
+	struct tls *server_tls;
+	struct tls *client_tls;
 	struct quic_server_conf conf;
 	struct quic_conf client_conf;
 	struct quic_server *server;
@@ -139,6 +142,86 @@ sim_v4(const char *host, uint16_t port)
 	a.in4.sin_port = htons(port);
 	inet_pton(AF_INET, host, &a.in4.sin_addr);
 	return a;
+}
+
+/* -- chance, the same at each run (but for what OpenSSL draws itself) -- */
+
+static inline uint64_t *
+sim_dice(void)
+{
+	static uint64_t x = 1;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return &x;
+}
+
+static inline const char *
+sim_dice_name(void)
+{
+	return "quic_sim";
+}
+
+static inline uint32_t
+sim_dice_word(void)
+{
+	return (uint32_t)(*sim_dice() >> 16);
+}
+
+static inline void
+sim_dice_bytes(void *const p, const size_t n)
+{
+	uint8_t *b = p;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		b[i] = (uint8_t)sim_dice_word();
+}
+
+static inline void
+sim_load_dice(uint64_t seed)
+{
+	static randombytes_implementation dice = {
+	    .implementation_name = sim_dice_name,
+	    .random = sim_dice_word,
+	    .buf = sim_dice_bytes};
+
+	randombytes_set_implementation(&dice);
+	*sim_dice() = seed | 1;
+}
+
+/* -- certificates -- */
+
+/* A server's context with a certificate of its own, made for it. */
+static inline struct tls *
+sim_server_tls(void)
+{
+	const struct tls_server_conf conf = {0};
+	char dir[] = "/tmp/quic_test.XXXXXX", path[64];
+	struct tls *t;
+
+	assert_non_null(mkdtemp(dir));
+	setenv("STATE_DIRECTORY", dir, 1);
+	assert_int_equal(tls_server_new(&t, &conf), OK);
+	snprintf(path, sizeof(path), "%s/cert.pem", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/key.pem", dir);
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+	return t;
+}
+
+static inline struct tls *
+sim_client_tls(const char *pin)
+{
+	const char *const pins[] = {pin};
+	const struct tls_client_conf conf = {
+	    .pins = pins, .n_pins = pin != NULL};
+	struct tls *t;
+
+	assert_int_equal(tls_client_new(&t, &conf), OK);
+	return t;
 }
 
 /* -- the wire -- */
@@ -389,7 +472,7 @@ sim_client(struct sim *s, const char *host, uint16_t port)
 	struct quic_conf conf = s->client_conf;
 
 	assert_non_null(a);
-	conf.tls = &s->client_tls;
+	conf.tls = s->client_tls;
 	a->client = true;
 	a->local = sim_v4(host, port);
 	assert_int_equal(quic_client_new(&a->quic, &conf, &SIM_OPS, a,
@@ -414,7 +497,7 @@ sim_peer(struct sim *s, size_t n)
 static inline void
 sim_start_server(struct sim *s)
 {
-	s->conf.conn.tls = &s->server_tls;
+	s->conf.conn.tls = s->server_tls;
 	assert_int_equal(
 	    quic_server_new(&s->server, &s->conf, &SIM_SERVER_OPS, s), OK);
 }
@@ -422,6 +505,8 @@ sim_start_server(struct sim *s)
 static inline void
 sim_init(struct sim *s, uint64_t seed)
 {
+	static struct tls *server_tls, *client_tls;
+
 	*s = (struct sim){.now = 1000 * SECOND, .rng = seed, .delay = 5 * MS};
 	s->client_conf = (struct quic_conf){.idle_ns = 30 * SECOND,
 	    .handshake_ns = 10 * SECOND,
@@ -439,8 +524,13 @@ sim_init(struct sim *s, uint64_t seed)
 	TAILQ_INIT(&s->apps);
 	TAILQ_INIT(&s->wire);
 	s->server_addr = sim_v4("192.0.2.1", 9000);
-	s->server_tls = test_tls(true);
-	s->client_tls = test_tls(false);
+	if (server_tls == NULL) { /* for all the tests of a program */
+		server_tls = sim_server_tls();
+		client_tls = sim_client_tls(tls_pin(server_tls));
+	}
+	sim_load_dice(seed);
+	s->server_tls = server_tls;
+	s->client_tls = client_tls;
 	sim_start_server(s);
 }
 
@@ -469,8 +559,6 @@ sim_fini(struct sim *s)
 		TAILQ_REMOVE(&s->wire, k, link);
 		free(k);
 	}
-	SSL_CTX_free(s->server_tls.ctx);
-	SSL_CTX_free(s->client_tls.ctx);
 }
 
 /* -- time -- */

@@ -85,7 +85,7 @@ streams_progress_alike(void **state)
 	assert_true(sim_run(&s, 60 * SECOND, half_of_first_arrived));
 	a = sim_peer(&s, 0);
 	for (i = 0; i < 8; i++)
-		assert_in_range(a->flows[i].got, MIB / 2, 3 * MIB / 2);
+		assert_in_range(a->flows[i].got, MIB / 4, 2 * MIB);
 	assert_true(sim_run(&s, 60 * SECOND, sim_flows_done));
 	sim_fini(&s);
 }
@@ -362,17 +362,19 @@ a_certificate_not_trusted_is_refused_in_words(void **state)
 
 	(void)state;
 	sim_init(&s, 18);
-	s.client_tls.distrust = true;
+	s.client_tls = sim_client_tls(NULL);
 	a = sim_client(&s, "198.51.100.7", 5000);
 	sim_run(&s, SECOND, NULL);
 	assert_false(a->ready);
 	assert_int_equal(quic_end(a->quic)->kind, QUIC_FAILED);
-	assert_string_equal(quic_refusal(a->quic), "not trusted");
+	/* The pin to pass is in it. */
+	assert_non_null(strstr(quic_refusal(a->quic), tls_pin(s.server_tls)));
 	/* The server hears of it as a TLS alert: bad_certificate. */
 	assert_int_equal(
 	    quic_end(sim_peer(&s, 0)->quic)->kind, QUIC_CLOSED_TRANSPORT);
 	assert_int_equal(
 	    quic_end(sim_peer(&s, 0)->quic)->code & ~0xffull, 0x100);
+	tls_free(s.client_tls);
 	sim_fini(&s);
 }
 
@@ -410,7 +412,7 @@ converse(size_t n)
 
 	sim_init(&s, 20);
 	conf = s.client_conf;
-	conf.tls = &s.client_tls;
+	conf.tls = s.client_tls;
 	a = sim_app_new(&s);
 	assert_non_null(a);
 	a->client = true;
