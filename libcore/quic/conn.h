@@ -69,8 +69,9 @@ struct quic {
 	struct quic_streams streams;
 	struct quic_streams ready; /* round robin */
 	size_t fins_unsure;
-	uint64_t now; /* the latest time heard of */
-	bool entered; /* ngtcp2 is at work: it must not be entered again */
+	uint64_t now;	/* the latest time heard of */
+	bool entered;	/* ngtcp2 is at work: it must not be entered again */
+	bool completed; /* the handshake, as far as we see */
 	struct quic_mtu mtu;
 	struct quic_held *held;
 	struct quic_held *last_words; /* the CONNECTION_CLOSE as sent */

@@ -12,6 +12,13 @@ static const uint16_t PROBES[] = {
 #define N_PROBES (sizeof(PROBES) / sizeof(PROBES[0]))
 #define N_RISING 6
 
+/*
+ * Who has sent less has no use for packets longer than Ethernet's, and should
+ * not ask: for the longest it ever gets, a peer keeps a buffer as long (ngtcp2
+ * decrypts into it), which thousands of quiet connections would add up.
+ */
+#define BULK_BYTES (256u << 10)
+
 /* Between a fall and the first try to climb, then twice as long each time. */
 #define WAIT_MIN (2 * NGTCP2_SECONDS)
 #define WAIT_MAX (10 * NGTCP2_MINUTES)
@@ -75,13 +82,15 @@ size_t
 quic_mtu_room(const struct quic *q, size_t cap, uint64_t now, bool *trial)
 {
 	const struct quic_mtu *m = &q->mtu;
-	size_t room = m->limit;
+	size_t room = cap;
 
 	*trial = m->limit != 0 && m->trial == 0 && now >= m->climb_at;
-	if (m->limit == 0)
-		return cap;
 	if (*trial)
 		room = next_rung(q);
+	else if (m->limit != 0)
+		room = m->limit;
+	else if (m->carried < BULK_BYTES)
+		room = PROBES[0];
 	return room < cap ? room : cap;
 }
 
@@ -98,6 +107,12 @@ rewatch(struct quic_mtu *m)
 {
 	m->long_bytes = 0;
 	m->long_count = 0;
+}
+
+void
+quic_mtu_carry(struct quic *q, size_t n)
+{
+	q->mtu.carried += n;
 }
 
 void
@@ -207,7 +222,7 @@ quic_mtu_look(struct quic *q, uint64_t now, bool fired)
 	uint64_t pto;
 
 	if (path < m->path) /* another path: ngtcp2 begins anew, and so do we */
-		*m = (struct quic_mtu){0};
+		*m = (struct quic_mtu){.carried = m->carried};
 	m->path = path;
 	if (m->trial == 0 && m->long_count == 0)
 		return;

@@ -21,8 +21,9 @@
 struct quic;
 
 struct quic_mtu {
-	size_t limit; /* no packet is longer; 0: ngtcp2 knows best */
-	size_t path;  /* what ngtcp2 last believed in */
+	uint64_t carried; /* bytes of streams ever put into packets */
+	size_t limit;	  /* no packet is longer; 0: ngtcp2 knows best */
+	size_t path;	  /* what ngtcp2 last believed in */
 
 	/* Long packets, those over the minimum, since one was last seen to be
 	 * acknowledged. */
@@ -52,6 +53,9 @@ size_t quic_mtu_advertised(size_t payload_max);
 
 /* How long a full packet on the current path is now. */
 size_t quic_mtu_payload(const struct quic *q);
+
+/* n bytes of a stream are in a packet. */
+void quic_mtu_carry(struct quic *q, size_t n);
 
 /*
  * Up to how long the next packet may be, in a buffer of cap bytes; *trial: it

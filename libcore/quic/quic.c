@@ -140,6 +140,8 @@ on_completed(ngtcp2_conn *conn, void *arg)
 	(void)conn;
 	if (q->ops == NULL)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
+	q->completed = true;
+	quic_session_complete(&q->session);
 	if (q->origin.server != NULL)
 		quic_server_completed(q);
 	q->peer_name = quic_session_peer_name(&q->session);
@@ -350,8 +352,7 @@ quic_free(struct quic *q)
 	quic_stream_free_all(q);
 	if (q->origin.server != NULL)
 		quic_server_forget(q);
-	/* The order matters: OpenSSL may still call back while it is freed. */
-	quic_session_join(&q->session, NULL);
+	quic_session_part(&q->session);
 	if (q->conn != NULL)
 		ngtcp2_conn_del(q->conn);
 	quic_session_fini(&q->session);
@@ -396,6 +397,8 @@ quic_take(struct quic *q, struct view datagram, const struct addr *local,
 	    datagram.len, quic_tick(q, now));
 	q->entered = false;
 	judge_read(q, r);
+	if (q->completed && q->session.ssl != NULL)
+		quic_session_settle(&q->session);
 	if (q->end.kind == QUIC_ALIVE)
 		quic_mtu_look(q, q->now, false);
 	note_peer(q, peer);
@@ -522,7 +525,7 @@ quic_refusal(const struct quic *q)
 struct view
 quic_alpn(const struct quic *q)
 {
-	return quic_session_alpn(&q->session);
+	return q->session.alpn;
 }
 
 void

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "quic/quic.h"
+#include "quic/conn.h"
 #include "quic/session.h"
 
 /* What we speak, the best first, as TLS wants it. */
@@ -117,12 +117,28 @@ quic_session_init_client(
 	return tls_client_prepare(tls, s->ssl, host, loopback);
 }
 
+/* After the handshake a client has nothing to say in TLS, a server may. */
+static int
+on_crypto_data(ngtcp2_conn *conn, ngtcp2_encryption_level level,
+    uint64_t offset, const uint8_t *p, size_t len, void *arg)
+{
+	const struct quic *q = arg;
+
+	if (q->session.ssl != NULL)
+		return ngtcp2_crypto_recv_crypto_data_cb(
+		    conn, level, offset, p, len, arg);
+	if (!ngtcp2_conn_is_server(conn))
+		return 0;
+	ngtcp2_conn_set_tls_alert(conn, SSL_AD_UNEXPECTED_MESSAGE);
+	return NGTCP2_ERR_CRYPTO;
+}
+
 void
 quic_session_callbacks(ngtcp2_callbacks *cb)
 {
 	cb->client_initial = ngtcp2_crypto_client_initial_cb;
 	cb->recv_client_initial = ngtcp2_crypto_recv_client_initial_cb;
-	cb->recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb;
+	cb->recv_crypto_data = on_crypto_data;
 	cb->encrypt = ngtcp2_crypto_encrypt_cb;
 	cb->decrypt = ngtcp2_crypto_decrypt_cb;
 	cb->hp_mask = ngtcp2_crypto_hp_mask_cb;
@@ -140,10 +156,15 @@ void
 quic_session_join(struct quic_session *s, ngtcp2_conn *conn)
 {
 	s->ref.user_data = conn;
+	SSL_set_app_data(s->ssl, &s->ref);
+	ngtcp2_conn_set_tls_native_handle(conn, s->adapter);
+}
+
+void
+quic_session_part(struct quic_session *s)
+{
 	if (s->ssl != NULL)
-		SSL_set_app_data(s->ssl, conn != NULL ? &s->ref : NULL);
-	if (conn != NULL)
-		ngtcp2_conn_set_tls_native_handle(conn, s->adapter);
+		SSL_set_app_data(s->ssl, NULL);
 }
 
 void
@@ -152,17 +173,38 @@ quic_session_fini(struct quic_session *s)
 	if (s->adapter != NULL)
 		ngtcp2_crypto_ossl_ctx_del(s->adapter);
 	SSL_free(s->ssl);
-	*s = (struct quic_session){0};
+	s->adapter = NULL;
+	s->ssl = NULL;
 }
 
-struct view
-quic_session_alpn(const struct quic_session *s)
+/* What was selected, as it stands in our own list. */
+static struct view
+selected_protocol(const SSL *ssl)
 {
 	const unsigned char *p = NULL;
 	unsigned n = 0;
+	size_t i;
 
-	SSL_get0_alpn_selected(s->ssl, &p, &n);
-	return (struct view){p, n};
+	SSL_get0_alpn_selected(ssl, &p, &n);
+	for (i = 0; i < PROTOCOLS_LEN; i += PROTOCOLS[i] + 1u) {
+		if (PROTOCOLS[i] == n && memcmp(PROTOCOLS + i + 1, p, n) == 0)
+			return (struct view){PROTOCOLS + i + 1, n};
+	}
+	return (struct view){NULL, 0};
+}
+
+void
+quic_session_complete(struct quic_session *s)
+{
+	s->alpn = selected_protocol(s->ssl);
+}
+
+void
+quic_session_settle(struct quic_session *s)
+{
+	ngtcp2_conn_set_tls_native_handle(s->ref.user_data, NULL);
+	quic_session_part(s);
+	quic_session_fini(s);
 }
 
 char *

@@ -43,7 +43,8 @@ pull(struct quic_stream *s, struct offer *o)
 	struct iovec v[PULL_MAX];
 	size_t i;
 
-	*o = (struct offer){0};
+	o->len = 0;
+	o->fin = false;
 	o->n = s->quic->ops->pull(s->user, v, PULL_MAX, &o->fin);
 	assert(o->n <= PULL_MAX);
 	for (i = 0; i < o->n; i++) {
@@ -73,6 +74,7 @@ static void
 took(struct quic_stream *s, const struct offer *o, size_t n)
 {
 	s->sent += n;
+	quic_mtu_carry(s->quic, n);
 	if (o->fin && n == o->len) {
 		s->fin_sent = true;
 		s->fin_alone = n == 0;

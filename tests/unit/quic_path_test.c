@@ -48,6 +48,22 @@ large_paths_are_found(void **state)
 	}
 }
 
+static void
+quiet_connections_ask_for_no_large_packets(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 10);
+	a = sim_connected(&s);
+	sim_send(a, 100000, true);
+	sim_run(&s, 10 * SECOND, NULL);
+	assert_int_equal(payload(a), 1452);
+	assert_int_equal(s.largest, 1452);
+	sim_fini(&s);
+}
+
 static bool
 sent_four_mib(struct sim *s)
 {
@@ -143,6 +159,7 @@ losses_alone_do_not_look_like_a_shrunken_path(void **state)
 	(void)state;
 	sim_init(&s, 23);
 	a = sim_connected(&s);
+	sim_send(a, MIB, true);
 	sim_run(&s, SECOND, NULL);
 	assert_int_equal(payload(a), 60000);
 	s.loss = 50;
@@ -262,6 +279,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(large_paths_are_found),
+	    cmocka_unit_test(quiet_connections_ask_for_no_large_packets),
 	    cmocka_unit_test(a_path_that_shrinks_is_survived),
 	    cmocka_unit_test(one_way_alone_survives_it_too),
 	    cmocka_unit_test(a_path_that_grows_again_is_noticed),
