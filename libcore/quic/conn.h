@@ -72,6 +72,7 @@ struct quic {
 	uint64_t now;	/* the latest time heard of */
 	bool entered;	/* ngtcp2 is at work: it must not be entered again */
 	bool completed; /* the handshake, as far as we see */
+	bool finished;	/* and what we had to say in it is written */
 	struct quic_mtu mtu;
 	struct quic_held *held;
 	struct quic_held *last_words; /* the CONNECTION_CLOSE as sent */

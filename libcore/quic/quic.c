@@ -149,6 +149,24 @@ on_completed(ngtcp2_conn *conn, void *arg)
 	return quic_verdict(q);
 }
 
+/*
+ * A server that confirms what we have not finished yet: ngtcp2 would then throw
+ * away what it is about to write from, and fall over it (1.22).  So it must not
+ * be asked to write anything any more, not even a CONNECTION_CLOSE.
+ */
+static int
+on_confirmed(ngtcp2_conn *conn, void *arg)
+{
+	struct quic *q = arg;
+
+	(void)conn;
+	if (q->finished)
+		return 0;
+	quic_fail(q, QUIC_FAILED, NGTCP2_ERR_PROTO);
+	q->said = true;
+	return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
 /* The client is where it says it is: a token for its new address. */
 static int
 on_path_validation(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path,
@@ -187,6 +205,7 @@ callbacks(void)
 	ngtcp2_callbacks cb = {
 	    .rand = rand_bytes,
 	    .handshake_completed = on_completed,
+	    .handshake_confirmed = on_confirmed,
 	    .get_new_connection_id2 = on_new_cid,
 	    .remove_connection_id = on_retire_cid,
 	    .path_validation = on_path_validation,

@@ -337,7 +337,10 @@ quic_write(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out,
 	}
 	q->entered = true;
 	r = fill(q, buf, cap, out, now);
-	if (out->len > 0)
+	if (q->completed && r >= 0)
+		q->finished = true;
+	/* Not paced before: a client that waits there never finishes. */
+	if (out->len > 0 && q->finished)
 		ngtcp2_conn_update_pkt_tx_time(q->conn, now);
 	q->entered = false;
 	if (r < 0)

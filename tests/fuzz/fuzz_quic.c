@@ -1,0 +1,1224 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A client and a server of libcore/quic, and what happens to their packets.
+ *
+ * A datagram with a wrong AEAD tag goes no further, so mutating real ones
+ * reaches nothing.  Here packets are in the clear: the quic_session_*() below
+ * stand in place of libcore/quic/session.c, with ciphers that do nothing and a
+ * TLS of a few bytes.  The input is a list of deeds (see deeds[]): deliver,
+ * lose, repeat or mutate a packet, inject one of any frames, let time pass, act
+ * as the owner.
+ *
+ * At the end of the process it says which callbacks were reached, how often.
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "quic/conn.h"
+#include "quic/server.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len);
+
+#define DEEDS_MAX 300
+#define PACKETS_MAX 128
+#define PACKET_MAX 1500
+#define CONNS_MAX 8
+#define STREAMS_MAX 8
+#define TAG_BYTES 16
+#define MS 1000000ull
+
+/* -- what was reached -- */
+
+enum reached {
+	READY,
+	ACCEPT,
+	DATA,
+	DATA_FIN,
+	PULL,
+	SENT,
+	ACKED,
+	ACKED_FIN,
+	RESET,
+	CLOSED,
+	SERVER_ACCEPT,
+	SERVER_TOUCHED,
+	SERVER_SEND,
+	CLIENT_INITIAL,
+	RECV_CLIENT_INITIAL,
+	RECV_CRYPTO_DATA,
+	DECRYPT_FAILED,
+	RECV_RETRY,
+	UPDATE_KEY,
+	PATH_CHALLENGE,
+	END, /* and after it the kinds of enum quic_end_kind */
+	N_REACHED = END + QUIC_DROPPED + 1,
+};
+
+static const char *const reached_name[N_REACHED] = {
+    [READY] = "ready",
+    [ACCEPT] = "accept",
+    [DATA] = "data",
+    [DATA_FIN] = "data, the last",
+    [PULL] = "pull",
+    [SENT] = "sent",
+    [ACKED] = "acked",
+    [ACKED_FIN] = "acked, the last",
+    [RESET] = "reset",
+    [CLOSED] = "closed",
+    [SERVER_ACCEPT] = "server: accept",
+    [SERVER_TOUCHED] = "server: touched",
+    [SERVER_SEND] = "server: send",
+    [CLIENT_INITIAL] = "client_initial",
+    [RECV_CLIENT_INITIAL] = "recv_client_initial",
+    [RECV_CRYPTO_DATA] = "recv_crypto_data",
+    [DECRYPT_FAILED] = "decrypt, failing",
+    [RECV_RETRY] = "recv_retry",
+    [UPDATE_KEY] = "update_key",
+    [PATH_CHALLENGE] = "get_path_challenge_data",
+    [END + QUIC_ALIVE] = "freed alive",
+    [END + QUIC_CLOSED_APP] = "end: closed by application",
+    [END + QUIC_CLOSED_TRANSPORT] = "end: closed by transport",
+    [END + QUIC_IDLE] = "end: idle",
+    [END + QUIC_HANDSHAKE_LATE] = "end: handshake late",
+    [END + QUIC_RESET] = "end: stateless reset",
+    [END + QUIC_VERSION] = "end: version",
+    [END + QUIC_FAILED] = "end: failed",
+    [END + QUIC_DROPPED] = "end: dropped",
+};
+
+static unsigned long reached[N_REACHED];
+
+static void
+print_reached(void)
+{
+	size_t i;
+
+	for (i = 0; i < N_REACHED; i++)
+		fprintf(stderr, "reached: %-28s %lu\n", reached_name[i],
+		    reached[i]);
+}
+
+/* -- chance without any -- */
+
+static uint64_t dice;
+
+static const char *
+dice_name(void)
+{
+	return "fuzz_quic";
+}
+
+static uint32_t
+dice_word(void)
+{
+	dice = dice * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(dice >> 32);
+}
+
+static void
+dice_bytes(void *const p, const size_t n)
+{
+	uint8_t *b = p;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		b[i] = (uint8_t)dice_word();
+}
+
+static randombytes_implementation fixed_dice = {
+    .implementation_name = dice_name, .random = dice_word, .buf = dice_bytes};
+
+/* -- a session of nothing -- */
+
+/*
+ * Its messages: a letter, two bytes of length, so many bytes.  The client says
+ * C (its transport parameters), the server S (nothing) and E (its own), then
+ * the client F (nothing).
+ */
+#define MESSAGE_MAX 1024
+
+struct ssl_st {
+	bool server;
+	bool completed;
+	size_t len;
+	uint8_t heard[MESSAGE_MAX + 3];
+};
+
+static int nothing;
+static const ngtcp2_crypto_ctx NO_CRYPTO = {
+    .aead = {.native_handle = &nothing, .max_overhead = TAG_BYTES},
+    .md = {.native_handle = &nothing},
+    .hp = {.native_handle = &nothing},
+    .max_encryption = 1u << 20,
+    .max_decryption_failure = 1u << 20};
+static const ngtcp2_crypto_aead_ctx NO_AEAD = {.native_handle = &nothing};
+static const ngtcp2_crypto_cipher_ctx NO_CIPHER = {.native_handle = &nothing};
+static const uint8_t NO_IV[12], NO_SECRET[32], NO_TAG[TAG_BYTES];
+
+static int
+encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+    const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *plain, size_t len,
+    const uint8_t *nonce, size_t nonce_len, const uint8_t *ad, size_t ad_len)
+{
+	(void)aead;
+	(void)ctx;
+	(void)nonce;
+	(void)nonce_len;
+	(void)ad;
+	(void)ad_len;
+	if (len > 0)
+		memmove(dest, plain, len);
+	memcpy(dest + len, NO_TAG, TAG_BYTES);
+	return 0;
+}
+
+static int
+decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+    const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *p, size_t len,
+    const uint8_t *nonce, size_t nonce_len, const uint8_t *ad, size_t ad_len)
+{
+	(void)aead;
+	(void)ctx;
+	(void)nonce;
+	(void)nonce_len;
+	(void)ad;
+	(void)ad_len;
+	if (len < TAG_BYTES ||
+	    memcmp(p + len - TAG_BYTES, NO_TAG, TAG_BYTES) != 0) {
+		reached[DECRYPT_FAILED]++;
+		return NGTCP2_ERR_DECRYPT;
+	}
+	memmove(dest, p, len - TAG_BYTES);
+	return 0;
+}
+
+static int
+hp_mask(uint8_t *dest, const ngtcp2_crypto_cipher *hp,
+    const ngtcp2_crypto_cipher_ctx *ctx, const uint8_t *sample)
+{
+	(void)hp;
+	(void)ctx;
+	(void)sample;
+	memset(dest, 0, NGTCP2_HP_MASKLEN);
+	return 0;
+}
+
+static int
+install_initial(ngtcp2_conn *conn)
+{
+	ngtcp2_conn_set_initial_crypto_ctx(conn, &NO_CRYPTO);
+	return ngtcp2_conn_install_initial_key(conn, &NO_AEAD, NO_IV,
+		   &NO_CIPHER, &NO_AEAD, NO_IV, &NO_CIPHER, sizeof(NO_IV)) != 0
+		   ? NGTCP2_ERR_CALLBACK_FAILURE
+		   : 0;
+}
+
+static int
+say(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint8_t letter)
+{
+	uint8_t m[MESSAGE_MAX + 3] = {letter};
+	ngtcp2_ssize n = 0;
+
+	if (letter == 'C' || letter == 'E')
+		n = ngtcp2_conn_encode_local_transport_params(
+		    conn, m + 3, MESSAGE_MAX);
+	assert(n >= 0);
+	m[1] = (uint8_t)(n >> 8);
+	m[2] = (uint8_t)n;
+	return ngtcp2_conn_submit_crypto_data(conn, level, m, (size_t)n + 3);
+}
+
+static int
+handshake_keys(ngtcp2_conn *conn)
+{
+	ngtcp2_conn_set_crypto_ctx(conn, &NO_CRYPTO);
+	return ngtcp2_conn_install_rx_handshake_key(
+		   conn, &NO_AEAD, NO_IV, sizeof(NO_IV), &NO_CIPHER) != 0 ||
+		       ngtcp2_conn_install_tx_handshake_key(conn, &NO_AEAD,
+			   NO_IV, sizeof(NO_IV), &NO_CIPHER) != 0
+		   ? NGTCP2_ERR_CALLBACK_FAILURE
+		   : 0;
+}
+
+static int
+rx_key(ngtcp2_conn *conn)
+{
+	return ngtcp2_conn_install_rx_key(conn, NO_SECRET, sizeof(NO_SECRET),
+	    &NO_AEAD, NO_IV, sizeof(NO_IV), &NO_CIPHER);
+}
+
+static int
+tx_key(ngtcp2_conn *conn)
+{
+	return ngtcp2_conn_install_tx_key(conn, NO_SECRET, sizeof(NO_SECRET),
+	    &NO_AEAD, NO_IV, sizeof(NO_IV), &NO_CIPHER);
+}
+
+/* The client's C: answer with S and E. */
+static int
+hear_hello(ngtcp2_conn *conn, const uint8_t *p, size_t len)
+{
+	int r;
+
+	r = ngtcp2_conn_decode_and_set_remote_transport_params(conn, p, len);
+	if (r != 0 ||
+	    (r = say(conn, NGTCP2_ENCRYPTION_LEVEL_INITIAL, 'S')) != 0 ||
+	    (r = handshake_keys(conn)) != 0 || (r = tx_key(conn)) != 0)
+		return r;
+	return say(conn, NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE, 'E');
+}
+
+/* The server's E: answer with F. */
+static int
+hear_extensions(ngtcp2_conn *conn, const uint8_t *p, size_t len)
+{
+	int r;
+
+	r = ngtcp2_conn_decode_and_set_remote_transport_params(conn, p, len);
+	if (r != 0 || (r = rx_key(conn)) != 0 ||
+	    (r = say(conn, NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE, 'F')) != 0)
+		return r;
+	return tx_key(conn);
+}
+
+static int
+hear(ngtcp2_conn *conn, struct ssl_st *ssl, ngtcp2_encryption_level level,
+    uint8_t letter, const uint8_t *p, size_t len)
+{
+	int r;
+
+	if (level == NGTCP2_ENCRYPTION_LEVEL_INITIAL) {
+		if (letter == 'C' && ssl->server)
+			return hear_hello(conn, p, len);
+		if (letter == 'S' && !ssl->server)
+			return handshake_keys(conn);
+		return NGTCP2_ERR_CRYPTO;
+	}
+	if (level != NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE || ssl->completed ||
+	    letter != (ssl->server ? 'F' : 'E'))
+		return NGTCP2_ERR_CRYPTO;
+	r = ssl->server ? rx_key(conn) : hear_extensions(conn, p, len);
+	if (r != 0)
+		return r;
+	ssl->completed = true;
+	ngtcp2_conn_tls_handshake_completed(conn);
+	return 0;
+}
+
+static int
+on_crypto_data(ngtcp2_conn *conn, ngtcp2_encryption_level level,
+    uint64_t offset, const uint8_t *p, size_t len, void *arg)
+{
+	struct quic *q = arg;
+	struct ssl_st *ssl = q->session.ssl;
+	size_t n;
+	int r;
+
+	(void)offset;
+	reached[RECV_CRYPTO_DATA]++;
+	if (ssl == NULL)
+		return q->origin.server != NULL ? NGTCP2_ERR_CRYPTO : 0;
+	if (len > sizeof(ssl->heard) - ssl->len)
+		return NGTCP2_ERR_CRYPTO;
+	memcpy(ssl->heard + ssl->len, p, len);
+	ssl->len += len;
+	while (ssl->len >= 3) {
+		n = (size_t)ssl->heard[1] << 8 | ssl->heard[2];
+		if (n > MESSAGE_MAX)
+			return NGTCP2_ERR_CRYPTO;
+		if (ssl->len < n + 3)
+			return 0;
+		r = hear(conn, ssl, level, ssl->heard[0], ssl->heard + 3, n);
+		if (r != 0) {
+			ngtcp2_conn_set_tls_alert(conn, 50);
+			return r;
+		}
+		ssl->len -= n + 3;
+		memmove(ssl->heard, ssl->heard + n + 3, ssl->len);
+	}
+	return 0;
+}
+
+static int
+on_client_initial(ngtcp2_conn *conn, void *arg)
+{
+	(void)arg;
+	reached[CLIENT_INITIAL]++;
+	ngtcp2_conn_set_retry_aead(conn, &NO_CRYPTO.aead, &NO_AEAD);
+	if (install_initial(conn) != 0 ||
+	    say(conn, NGTCP2_ENCRYPTION_LEVEL_INITIAL, 'C') != 0)
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	return 0;
+}
+
+static int
+on_recv_client_initial(ngtcp2_conn *conn, const ngtcp2_cid *dcid, void *arg)
+{
+	(void)dcid;
+	(void)arg;
+	reached[RECV_CLIENT_INITIAL]++;
+	return install_initial(conn);
+}
+
+static int
+on_retry(ngtcp2_conn *conn, const ngtcp2_pkt_hd *hd, void *arg)
+{
+	(void)hd;
+	(void)arg;
+	reached[RECV_RETRY]++;
+	return install_initial(conn);
+}
+
+static int
+on_update_key(ngtcp2_conn *conn, uint8_t *rx_secret, uint8_t *tx_secret,
+    ngtcp2_crypto_aead_ctx *rx, uint8_t *rx_iv, ngtcp2_crypto_aead_ctx *tx,
+    uint8_t *tx_iv, const uint8_t *rx_was, const uint8_t *tx_was, size_t len,
+    void *arg)
+{
+	(void)conn;
+	(void)rx_was;
+	(void)tx_was;
+	(void)arg;
+	reached[UPDATE_KEY]++;
+	memset(rx_secret, 0, len);
+	memset(tx_secret, 0, len);
+	memset(rx_iv, 0, sizeof(NO_IV));
+	memset(tx_iv, 0, sizeof(NO_IV));
+	*rx = NO_AEAD;
+	*tx = NO_AEAD;
+	return 0;
+}
+
+static int
+on_version(
+    ngtcp2_conn *conn, uint32_t version, const ngtcp2_cid *dcid, void *arg)
+{
+	(void)dcid;
+	(void)arg;
+	return ngtcp2_conn_install_vneg_initial_key(conn, version, &NO_AEAD,
+	    NO_IV, &NO_CIPHER, &NO_AEAD, NO_IV, &NO_CIPHER, sizeof(NO_IV));
+}
+
+static int
+on_path_challenge(
+    ngtcp2_conn *conn, ngtcp2_path_challenge_data *data, void *arg)
+{
+	(void)conn;
+	(void)arg;
+	reached[PATH_CHALLENGE]++;
+	dice_bytes(data->data, sizeof(data->data));
+	return 0;
+}
+
+static void
+drop_aead(ngtcp2_conn *conn, ngtcp2_crypto_aead_ctx *ctx, void *arg)
+{
+	(void)conn;
+	(void)ctx;
+	(void)arg;
+}
+
+static void
+drop_cipher(ngtcp2_conn *conn, ngtcp2_crypto_cipher_ctx *ctx, void *arg)
+{
+	(void)conn;
+	(void)ctx;
+	(void)arg;
+}
+
+void
+quic_session_callbacks(ngtcp2_callbacks *cb)
+{
+	cb->client_initial = on_client_initial;
+	cb->recv_client_initial = on_recv_client_initial;
+	cb->recv_crypto_data = on_crypto_data;
+	cb->encrypt = encrypt;
+	cb->decrypt = decrypt;
+	cb->hp_mask = hp_mask;
+	cb->recv_retry = on_retry;
+	cb->update_key = on_update_key;
+	cb->delete_crypto_aead_ctx = drop_aead;
+	cb->delete_crypto_cipher_ctx = drop_cipher;
+	cb->version_negotiation = on_version;
+	cb->get_path_challenge_data2 = on_path_challenge;
+}
+
+int
+quic_session_offer(struct tls *tls)
+{
+	(void)tls;
+	return OK;
+}
+
+static int
+init_session(struct quic_session *s, bool server)
+{
+	if ((s->ssl = calloc(1, sizeof(*s->ssl))) == NULL)
+		return ERR_NOMEM;
+	s->ssl->server = server;
+	return OK;
+}
+
+int
+quic_session_init_client(
+    struct quic_session *s, struct tls *tls, const char *host, bool loopback)
+{
+	(void)tls;
+	(void)host;
+	(void)loopback;
+	return init_session(s, false);
+}
+
+int
+quic_session_init_server(struct quic_session *s, struct tls *tls)
+{
+	(void)tls;
+	return init_session(s, true);
+}
+
+void
+quic_session_join(struct quic_session *s, ngtcp2_conn *conn)
+{
+	(void)s;
+	(void)conn;
+}
+
+void
+quic_session_part(struct quic_session *s)
+{
+	(void)s;
+}
+
+void
+quic_session_complete(struct quic_session *s)
+{
+	s->alpn = view_of(QUIC_ALPN_YOMO);
+}
+
+void
+quic_session_settle(struct quic_session *s)
+{
+	free(s->ssl);
+	s->ssl = NULL;
+}
+
+void
+quic_session_fini(struct quic_session *s)
+{
+	quic_session_settle(s);
+}
+
+char *
+quic_session_peer_name(const struct quic_session *s)
+{
+	(void)s;
+	return NULL;
+}
+
+const char *
+quic_session_refusal(const struct quic_session *s)
+{
+	(void)s;
+	return "";
+}
+
+/* -- the owners -- */
+
+struct packet {
+	bool to_server;
+	size_t len;
+	struct addr peer; /* the client's side, as the server sees it */
+	uint8_t bytes[PACKET_MAX];
+};
+
+struct owner {
+	struct world *world;
+	struct quic *quic;
+	size_t unread; /* delivered and not yet quic_consumed() */
+	size_t streams;
+	bool lazy;
+};
+
+struct stream {
+	struct owner *owner;
+	int64_t id;
+	size_t to_send;
+	size_t sent;
+	size_t acked;
+	bool fin;
+	bool fin_heard;
+	bool fin_acked;
+};
+
+struct world {
+	struct quic_server *server;
+	struct quic_server_conf conf;
+	struct owner *client;
+	struct owner *conns[CONNS_MAX];
+	struct stream *opened[STREAMS_MAX]; /* by the client */
+	struct packet packets[PACKETS_MAX];
+	size_t n_packets;
+	struct addr here; /* the server */
+	struct addr peer; /* the client, as the server sees it */
+	uint64_t now;
+	uint32_t injected;
+	uint8_t ecn;	  /* of what the server hears */
+	const uint8_t *p; /* the input, and what is left of it */
+	size_t len;
+};
+
+static uint8_t content[1u << 16];
+
+static uint8_t
+take(struct world *w)
+{
+	if (w->len == 0)
+		return 0;
+	w->len--;
+	return *w->p++;
+}
+
+static size_t
+take_two(struct world *w)
+{
+	size_t high = take(w);
+
+	return high << 8 | take(w);
+}
+
+static void
+enqueue(struct world *w, bool to_server, const uint8_t *p, size_t len)
+{
+	struct packet *k;
+
+	if (w->n_packets == PACKETS_MAX || len > PACKET_MAX)
+		return; /* lost */
+	k = &w->packets[w->n_packets++];
+	k->to_server = to_server;
+	k->len = len;
+	k->peer = w->peer;
+	memcpy(k->bytes, p, len);
+}
+
+static void
+on_ready(void *arg)
+{
+	(void)arg;
+	reached[READY]++;
+}
+
+static struct stream *
+new_stream(struct owner *o, int64_t id)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	assert(s != NULL);
+	s->owner = o;
+	s->id = id;
+	o->streams++;
+	return s;
+}
+
+static void *
+on_accept(void *arg, int64_t id)
+{
+	struct owner *o = arg;
+	struct stream *s;
+
+	reached[ACCEPT]++;
+	if (id % 12 == 8)
+		return NULL;
+	s = new_stream(o, id);
+	s->to_send = 300;
+	s->fin = true;
+	quic_wake(o->quic, id);
+	assert(o->streams <= 2 * STREAMS_MAX);
+	return s;
+}
+
+static void
+on_data(void *stream, struct view bytes, bool fin)
+{
+	struct stream *s = stream;
+	struct owner *o = s->owner;
+
+	reached[fin ? DATA_FIN : DATA]++;
+	assert(!s->fin_heard);
+	s->fin_heard = fin;
+	o->unread += bytes.len;
+	assert(o->unread <= o->world->conf.conn.conn_window);
+	if (bytes.len > 0 && bytes.p[bytes.len - 1] == 0xee)
+		quic_close(o->quic, 0x13, view_of("enough"));
+	if (!o->lazy) {
+		o->unread -= bytes.len;
+		quic_consumed(o->quic, s->id, bytes.len);
+	}
+}
+
+static size_t
+on_pull(void *stream, struct iovec *v, size_t n, bool *fin)
+{
+	struct stream *s = stream;
+
+	reached[PULL]++;
+	assert(n > 0);
+	*fin = s->fin;
+	if (s->sent == s->to_send)
+		return 0;
+	v[0] = (struct iovec){content, s->to_send - s->sent};
+	return 1;
+}
+
+static void
+on_sent(void *stream, size_t n)
+{
+	struct stream *s = stream;
+
+	reached[SENT]++;
+	s->sent += n;
+	assert(s->sent <= s->to_send);
+}
+
+static void
+on_acked(void *stream, size_t n, bool fin_acked)
+{
+	struct stream *s = stream;
+
+	reached[fin_acked ? ACKED_FIN : ACKED]++;
+	assert(!s->fin_acked);
+	s->acked += n;
+	s->fin_acked = fin_acked;
+	assert(s->acked <= s->sent);
+	assert(!fin_acked || s->acked == s->to_send);
+}
+
+static void
+on_reset(void *stream, uint64_t code)
+{
+	struct stream *s = stream;
+
+	(void)code;
+	reached[RESET]++;
+	quic_wake(s->owner->quic, s->id);
+}
+
+static void
+on_closed(void *stream)
+{
+	struct stream *s = stream;
+	struct world *w = s->owner->world;
+	size_t i;
+
+	reached[CLOSED]++;
+	s->owner->streams--;
+	for (i = 0; i < STREAMS_MAX; i++) {
+		if (w->opened[i] == s)
+			w->opened[i] = NULL;
+	}
+	free(s);
+}
+
+static const struct quic_ops OPS = {on_ready, on_accept, on_data, on_pull,
+    on_sent, on_acked, on_reset, on_closed};
+
+static struct owner *
+new_owner(struct world *w, struct quic *q)
+{
+	struct owner *o = calloc(1, sizeof(*o));
+
+	assert(o != NULL);
+	o->world = w;
+	o->quic = q;
+	return o;
+}
+
+static void *
+on_conn(void *arg, struct quic *q, const struct quic_ops **ops)
+{
+	struct world *w = arg;
+	size_t i;
+
+	reached[SERVER_ACCEPT]++;
+	for (i = 0; i < CONNS_MAX && w->conns[i] != NULL; i++)
+		;
+	if (i == CONNS_MAX)
+		return NULL;
+	w->conns[i] = new_owner(w, q);
+	*ops = &OPS;
+	return w->conns[i];
+}
+
+static void
+on_touched(void *arg)
+{
+	(void)arg;
+	reached[SERVER_TOUCHED]++;
+}
+
+static void
+on_send(void *arg, struct view datagram, const struct addr *to,
+    const struct addr *from)
+{
+	struct world *w = arg;
+	struct packet *k;
+
+	(void)to;
+	(void)from;
+	reached[SERVER_SEND]++;
+	enqueue(w, false, datagram.p, datagram.len);
+	if (w->n_packets == 0)
+		return;
+	k = &w->packets[w->n_packets - 1];
+	/* A Retry is sealed with a real cipher all the same. */
+	if ((k->bytes[0] & 0xf0) == 0xf0 && k->len > TAG_BYTES)
+		memcpy(k->bytes + k->len - TAG_BYTES, NO_TAG, TAG_BYTES);
+}
+
+static const struct quic_server_ops SERVER_OPS = {on_conn, on_touched, on_send};
+
+static void
+free_owner(struct owner *o)
+{
+	if (o == NULL)
+		return;
+	reached[END + (int)quic_end(o->quic)->kind]++;
+	quic_free(o->quic);
+	assert(o->streams == 0);
+	free(o);
+}
+
+/* -- what may happen -- */
+
+static void
+flush(struct owner *o)
+{
+	static uint8_t buf[QUIC_BURST_MIN];
+	struct world *w = o->world;
+	struct quic_burst b;
+	size_t at, n;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		quic_write(o->quic, buf, sizeof(buf), &b, w->now);
+		if (b.len == 0)
+			return;
+		for (at = 0; at < b.len; at += n) {
+			n = b.len - at < b.segment ? b.len - at : b.segment;
+			enqueue(w, o == w->client, buf + at, n);
+		}
+	}
+}
+
+static void
+flush_all(struct world *w)
+{
+	struct owner *o;
+	size_t i;
+
+	flush(w->client);
+	for (i = 0; i < CONNS_MAX; i++) {
+		if ((o = w->conns[i]) == NULL)
+			continue;
+		flush(o);
+		if (quic_end(o->quic)->kind != QUIC_ALIVE) {
+			w->conns[i] = NULL;
+			free_owner(o);
+		}
+	}
+}
+
+static void
+give(struct world *w, bool to_server, const struct addr *peer, const uint8_t *p,
+    size_t len)
+{
+	uint8_t *copy = malloc(len);
+
+	/* Of the exact size, so that reading past it is seen. */
+	assert(copy != NULL || len == 0);
+	if (len > 0)
+		memcpy(copy, p, len);
+	w->now += MS;
+	if (to_server)
+		quic_server_read(w->server, (struct view){copy, len}, &w->here,
+		    peer, w->ecn, w->now);
+	else
+		quic_read(w->client->quic, (struct view){copy, len}, peer,
+		    &w->here, 0, w->now);
+	free(copy);
+	flush_all(w);
+}
+
+static void
+forget(struct world *w, size_t i)
+{
+	w->n_packets--;
+	memmove(&w->packets[i], &w->packets[i + 1],
+	    (w->n_packets - i) * sizeof(w->packets[0]));
+}
+
+/* Take any packet off the wire; false: there is none. */
+static bool
+pick(struct world *w, struct packet *out)
+{
+	size_t i = take(w);
+
+	if (w->n_packets == 0)
+		return false;
+	i %= w->n_packets;
+	*out = w->packets[i];
+	forget(w, i);
+	return true;
+}
+
+static void
+deliver_oldest(struct world *w)
+{
+	struct packet k;
+
+	if (w->n_packets == 0)
+		return;
+	k = w->packets[0];
+	forget(w, 0);
+	give(w, k.to_server, &k.peer, k.bytes, k.len);
+}
+
+static void
+deliver_some(struct world *w)
+{
+	uint8_t n = take(w) % 32;
+
+	while (n-- > 0)
+		deliver_oldest(w);
+}
+
+static void
+deliver_any(struct world *w)
+{
+	struct packet k;
+
+	if (pick(w, &k))
+		give(w, k.to_server, &k.peer, k.bytes, k.len);
+}
+
+static void
+deliver_mutated(struct world *w)
+{
+	uint8_t n = take(w) % 4;
+	struct packet k;
+	size_t at;
+
+	if (!pick(w, &k))
+		return;
+	do {
+		at = take_two(w) % k.len;
+		k.bytes[at] ^= take(w);
+	} while (n-- > 0);
+	give(w, k.to_server, &k.peer, k.bytes, k.len);
+}
+
+static void
+deliver_cut(struct world *w)
+{
+	struct packet k;
+
+	if (pick(w, &k))
+		give(w, k.to_server, &k.peer, k.bytes,
+		    take_two(w) % (k.len + 1));
+}
+
+static void
+deliver_twice(struct world *w)
+{
+	struct packet k;
+
+	if (!pick(w, &k))
+		return;
+	give(w, k.to_server, &k.peer, k.bytes, k.len);
+	give(w, k.to_server, &k.peer, k.bytes, k.len);
+}
+
+static void
+lose(struct world *w)
+{
+	struct packet k;
+
+	(void)pick(w, &k);
+}
+
+/* A short packet of any frames, as if from the other side. */
+static void
+inject(struct world *w, bool to_server)
+{
+	uint8_t p[PACKET_MAX] = {0x43};
+	uint32_t number = htonl(1000 + w->injected++);
+	const ngtcp2_cid *dcid;
+	size_t n, at = 1;
+
+	if (take(w) & 1)
+		p[0] |= 0x04; /* the other key phase */
+	if (to_server) {
+		dcid = ngtcp2_conn_get_dcid(w->client->quic->conn);
+		memcpy(p + at, dcid->data, dcid->datalen);
+		at += dcid->datalen;
+	}
+	memcpy(p + at, &number, sizeof(number));
+	at += sizeof(number);
+	for (n = take(w); n > 0 && w->len > 0; n--)
+		p[at++] = take(w);
+	if (at < 24)
+		at = 24;
+	give(w, to_server, &w->peer, p, at + TAG_BYTES);
+}
+
+static void
+inject_to_server(struct world *w)
+{
+	inject(w, true);
+}
+
+static void
+inject_to_client(struct world *w)
+{
+	inject(w, false);
+}
+
+/* Version negotiation with the right ids; which versions is up to chance. */
+static void
+tell_versions(struct world *w)
+{
+	const ngtcp2_cid *id = ngtcp2_conn_get_dcid(w->client->quic->conn);
+	uint8_t p[PACKET_MAX] = {0x80};
+	size_t n, at = 6;
+
+	p[at++] = (uint8_t)id->datalen;
+	memcpy(p + at, id->data, id->datalen);
+	at += id->datalen;
+	for (n = take(w) % 32; n > 0; n--)
+		p[at++] = take(w);
+	give(w, false, &w->peer, p, at);
+}
+
+static void
+any_datagram(struct world *w)
+{
+	uint8_t p[PACKET_MAX] = {0};
+	uint8_t how = take(w);
+	size_t i, n = take(w);
+
+	for (i = 0; i < n; i++)
+		p[i] = take(w);
+	give(w, how & 1, &w->peer, p, how & 2 ? 1200 : n);
+}
+
+static void
+let_time_pass(struct world *w)
+{
+	uint64_t n = take(w);
+	struct owner *o;
+	size_t i;
+
+	w->now += n * n * MS;
+	if (quic_deadline(w->client->quic) <= w->now)
+		quic_expire(w->client->quic, w->now);
+	for (i = 0; i < CONNS_MAX; i++) {
+		o = w->conns[i];
+		if (o != NULL && quic_deadline(o->quic) <= w->now)
+			quic_expire(o->quic, w->now);
+	}
+	flush_all(w);
+}
+
+static void
+open_stream(struct world *w)
+{
+	size_t i = take(w) % STREAMS_MAX;
+	struct stream *s;
+
+	if (w->opened[i] != NULL)
+		return;
+	s = new_stream(w->client, -1);
+	s->to_send = (size_t)take(w) * 64;
+	s->fin = take(w) & 1;
+	if (quic_open_bidi(w->client->quic, s, &s->id) != OK) {
+		w->client->streams--;
+		free(s);
+		return;
+	}
+	w->opened[i] = s;
+	quic_wake(w->client->quic, s->id);
+	flush_all(w);
+}
+
+static void
+send_more(struct world *w)
+{
+	struct stream *s = w->opened[take(w) % STREAMS_MAX];
+
+	if (s == NULL || s->fin)
+		return;
+	s->to_send += (size_t)take(w) * 16;
+	if (s->to_send > sizeof(content))
+		s->to_send = sizeof(content);
+	s->fin = take(w) & 1;
+	quic_wake(w->client->quic, s->id);
+	flush_all(w);
+}
+
+static void
+close_one(struct world *w)
+{
+	struct owner *o = w->conns[take(w) % CONNS_MAX];
+
+	if (o == NULL)
+		o = w->client;
+	quic_close(o->quic, take(w), view_of("over"));
+	flush_all(w);
+}
+
+static void
+be_lazy(struct world *w)
+{
+	struct owner *o = w->conns[take(w) % CONNS_MAX];
+
+	if (o != NULL)
+		o->lazy = true;
+}
+
+static void
+move_client(struct world *w)
+{
+	addr_set_port(&w->peer, (uint16_t)(1 + take(w)));
+}
+
+static void
+mark(struct world *w)
+{
+	w->ecn = take(w) & 3;
+}
+
+static void
+start_server(struct world *w)
+{
+	if (quic_server_new(&w->server, &w->conf, &SERVER_OPS, w) != OK)
+		abort();
+}
+
+static void
+restart(struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < CONNS_MAX; i++) {
+		free_owner(w->conns[i]);
+		w->conns[i] = NULL;
+	}
+	quic_server_free(w->server);
+	w->conf.retry_from = take(w) % 4;
+	start_server(w);
+}
+
+/* An input names them by their place: add new ones at the end. */
+static void (*const deeds[])(struct world *w) = {
+    deliver_oldest,
+    deliver_some,
+    deliver_any,
+    deliver_mutated,
+    deliver_cut,
+    deliver_twice,
+    lose,
+    inject_to_server,
+    inject_to_client,
+    any_datagram,
+    let_time_pass,
+    open_stream,
+    send_more,
+    close_one,
+    be_lazy,
+    move_client,
+    restart,
+    tell_versions,
+    mark,
+};
+#define N_DEEDS (sizeof(deeds) / sizeof(deeds[0]))
+
+/* -- a world, and its end -- */
+
+static struct addr
+v4(const char *host, uint16_t port)
+{
+	struct addr a = {.len = sizeof(a.in4)};
+
+	a.in4.sin_family = AF_INET;
+	a.in4.sin_port = htons(port);
+	inet_pton(AF_INET, host, &a.in4.sin_addr);
+	return a;
+}
+
+static void
+begin(struct world *w)
+{
+	struct quic_conf conn = {.idle_ns = 30000 * MS,
+	    .keep_alive_ns = 10000 * MS,
+	    .handshake_ns = 10000 * MS,
+	    .stream_window = 4096,
+	    .conn_window = 16384,
+	    .streams_bidi = STREAMS_MAX,
+	    .payload_max = PACKET_MAX};
+
+	w->now = 1000000 * MS;
+	w->here = v4("192.0.2.1", 9000);
+	w->peer = v4("198.51.100.7", 5000);
+	w->conf = (struct quic_server_conf){.conn = conn,
+	    .max_conns = 6,
+	    .max_per_addr = 6,
+	    .max_half_open = 4,
+	    .retry_from = 3};
+	start_server(w);
+	w->client = new_owner(w, NULL);
+	if (quic_client_new(&w->client->quic, &conn, &OPS, w->client, "x",
+		&w->peer, &w->here, w->now) != OK)
+		abort();
+	flush_all(w);
+}
+
+static void
+end(struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < CONNS_MAX; i++)
+		free_owner(w->conns[i]);
+	free_owner(w->client);
+	quic_server_free(w->server);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
+{
+	static struct world w;
+	static bool prepared;
+	int i;
+
+	if (!prepared) {
+		randombytes_set_implementation(&fixed_dice);
+		atexit(print_reached);
+		prepared = true;
+	}
+	memset(&w, 0, sizeof(w));
+	dice = 1;
+	w.p = p;
+	w.len = len;
+	begin(&w);
+	if (take(&w) & 1) { /* shake hands without being disturbed */
+		for (i = 0; i < 20 && w.n_packets > 0; i++)
+			deliver_oldest(&w);
+	}
+	for (i = 0; i < DEEDS_MAX && w.len > 0; i++)
+		deeds[take(&w) % N_DEEDS](&w);
+	end(&w);
+	return 0;
+}
