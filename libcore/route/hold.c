@@ -4,18 +4,31 @@
 
 #include "base/err.h"
 #include "route/hold.h"
+#include "route/taghash.h"
 
 struct held {
 	struct run run; /* its slab is a copy of just these bytes */
 	uint64_t since;
-	TAILQ_ENTRY(held) link;
+	struct shelf *shelf;
+	TAILQ_ENTRY(held) in_shelf;
+	TAILQ_ENTRY(held) in_hold;
+};
+TAILQ_HEAD(held_list, held);
+
+/* All that is held on a tag, the oldest first. */
+struct shelf {
+	uint32_t tag;
+	struct held_list list;
+	UT_hash_handle hh;
 };
 
 struct hold {
 	uint64_t max;
 	uint64_t ns;
 	uint64_t bytes;
-	TAILQ_HEAD(, held) list; /* the oldest first */
+	struct taghash hash;
+	struct shelf *shelves;
+	struct held_list list; /* the oldest first */
 };
 
 int
@@ -27,22 +40,62 @@ hold_new(struct hold **out, uint64_t bytes, uint64_t ns)
 		return ERR_NOMEM;
 	h->max = bytes;
 	h->ns = ns;
+	taghash_init(&h->hash);
 	TAILQ_INIT(&h->list);
 	*out = h;
 	return OK;
 }
 
-static size_t
-weight(const struct held *e)
+static struct shelf *
+find_shelf(struct hold *h, uint32_t tag, unsigned hash)
 {
-	return sizeof(*e) + e->run.slab->cap;
+	struct shelf *s;
+
+	HASH_FIND_BYHASHVALUE(hh, h->shelves, &tag, sizeof(tag), hash, s);
+	return s;
+}
+
+static struct shelf *
+make_shelf(struct hold *h, uint32_t tag)
+{
+	unsigned hash = taghash_of(&h->hash, tag);
+	struct shelf *s = find_shelf(h, tag, hash);
+
+	if (s != NULL || (s = calloc(1, sizeof(*s))) == NULL)
+		return s;
+	s->tag = tag;
+	TAILQ_INIT(&s->list);
+	HASH_ADD_BYHASHVALUE(hh, h->shelves, tag, sizeof(tag), hash, s);
+	if (s->hh.tbl == NULL) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void
+drop_shelf_if_empty(struct hold *h, struct shelf *s)
+{
+	if (!TAILQ_EMPTY(&s->list))
+		return;
+	HASH_DELETE(hh, h->shelves, s);
+	free(s);
+}
+
+/* With a shelf of its own, as if each were alone on it. */
+static size_t
+weight(size_t len)
+{
+	return sizeof(struct held) + sizeof(struct shelf) + len;
 }
 
 static void
 discard(struct hold *h, struct held *e)
 {
-	TAILQ_REMOVE(&h->list, e, link);
-	h->bytes -= weight(e);
+	TAILQ_REMOVE(&h->list, e, in_hold);
+	TAILQ_REMOVE(&e->shelf->list, e, in_shelf);
+	drop_shelf_if_empty(h, e->shelf);
+	h->bytes -= weight(e->run.len);
 	slab_unref(e->run.slab);
 	free(e);
 }
@@ -69,60 +122,78 @@ expire(struct hold *h, uint64_t now)
 		discard(h, e);
 }
 
-bool
-hold_put(struct hold *h, const struct run *run, uint64_t now)
+/* A copy of the run in a slab of its own. */
+static struct held *
+copy(const struct run *run)
 {
-	/* The target lies in a frame of the run, at the same place. */
-	size_t at = run->target.len > 0
-			? (size_t)(run->target.p - run->slab->data) - run->off
-			: 0;
 	struct held *e;
-	struct slab *s;
 
-	if (run->len + sizeof(*e) > h->max)
-		return false;
-	expire(h, now);
-	while (h->bytes + run->len + sizeof(*e) > h->max)
-		discard(h, TAILQ_FIRST(&h->list));
 	if ((e = calloc(1, sizeof(*e))) == NULL)
-		return false;
-	if ((s = slab_new(run->len)) == NULL) {
-		free(e);
-		return false;
-	}
-	memcpy(s->data, run->slab->data + run->off, run->len);
-	s->len = run->len;
+		return NULL;
 	e->run = *run;
-	e->run.slab = s;
-	e->run.off = 0;
 	e->run.sender = NULL;
+	if ((e->run.slab = slab_new(run->len)) == NULL) {
+		free(e);
+		return NULL;
+	}
+	memcpy(e->run.slab->data, run->slab->data + run->off, run->len);
+	e->run.slab->len = run->len;
+	e->run.off = 0;
+	/* The target lies in a frame of the run, at the same place. */
 	if (run->target.len > 0)
-		e->run.target.p = s->data + at;
-	e->since = now;
-	TAILQ_INSERT_TAIL(&h->list, e, link);
-	h->bytes += weight(e);
-	return true;
+		e->run.target.p = e->run.slab->data +
+				  (run->target.p - run->slab->data) - run->off;
+	return e;
 }
 
 bool
-hold_take(struct hold *h, uint32_t tag, const char *target, uint64_t now,
-    struct run *out)
+hold_put(struct hold *h, const struct run *run, uint64_t now)
 {
 	struct held *e;
 
+	if (h->max < weight(run->len))
+		return false;
 	expire(h, now);
-	TAILQ_FOREACH(e, &h->list, link) {
-		if (e->run.tag != tag)
-			continue;
-		if (e->run.target.len > 0 &&
-		    (target == NULL ||
-			!view_equal(e->run.target, view_of(target))))
-			continue;
-		*out = e->run;
-		out->target = (struct view){0};
-		slab_ref(out->slab);
-		discard(h, e);
-		return true;
+	while (h->bytes + weight(run->len) > h->max)
+		discard(h, TAILQ_FIRST(&h->list));
+	if ((e = copy(run)) == NULL)
+		return false;
+	if ((e->shelf = make_shelf(h, run->tag)) == NULL) {
+		slab_unref(e->run.slab);
+		free(e);
+		return false;
 	}
-	return false;
+	e->since = now;
+	TAILQ_INSERT_TAIL(&h->list, e, in_hold);
+	TAILQ_INSERT_TAIL(&e->shelf->list, e, in_shelf);
+	h->bytes += weight(run->len);
+	return true;
+}
+
+static bool
+is_for(const struct run *run, const char *target)
+{
+	return run->target.len == 0 ||
+	       (target != NULL && view_equal(run->target, view_of(target)));
+}
+
+void
+hold_take(struct hold *h, const struct hold_taker *t, uint64_t now)
+{
+	struct held *e, *next;
+	struct shelf *s;
+	struct run run;
+
+	expire(h, now);
+	if ((s = find_shelf(h, t->tag, taghash_of(&h->hash, t->tag))) == NULL)
+		return;
+	for (e = TAILQ_FIRST(&s->list); e != NULL; e = next) {
+		next = TAILQ_NEXT(e, in_shelf);
+		if (!is_for(&e->run, t->target))
+			continue;
+		run = e->run;
+		run.target = (struct view){0};
+		t->take(t->arg, &run);
+		discard(h, e);
+	}
 }

@@ -14,11 +14,15 @@ void hold_free(struct hold *h);
 /* Keep a copy of the run; the oldest make room.  False: it was not kept. */
 bool hold_put(struct hold *h, const struct run *run, uint64_t now);
 
-/*
- * Take out the oldest run of tag that is for everybody or for target (NULL:
- * none).  Its slab's reference is the caller's; its target is not set.
- */
-bool hold_take(struct hold *h, uint32_t tag, const char *target, uint64_t now,
-    struct run *out);
+struct hold_taker {
+	uint32_t tag;
+	const char *target; /* NULL: wants only what is for everybody */
+	/* A run, valid during the call; its target is not set. */
+	void (*take)(void *arg, const struct run *run);
+	void *arg;
+};
+
+/* Hand over all there is for t, the oldest first; it is kept no longer. */
+void hold_take(struct hold *h, const struct hold_taker *t, uint64_t now);
 
 #endif /* ROUTE_HOLD_H */

@@ -2,17 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-/* Tags are the peers' choice: a keyed hash keeps them from piling up. */
-#define HASH_FUNCTION(key, len, hash) ((hash) = hash_tag(key, len))
-#define HASH_NONFATAL_OOM 1
-static unsigned hash_tag(const void *key, size_t len);
-#include <uthash.h>
-
 #include "base/err.h"
 #include "base/log.h"
 #include "route/hold.h"
 #include "route/router.h"
+#include "route/taghash.h"
 
 #define NS_PER_S 1000000000u
 /* Unobserved tags whose log lines are held back, at a time. */
@@ -41,6 +35,7 @@ struct quiet {
 
 struct router {
 	const struct router_conf *conf;
+	struct taghash hash;
 	struct topic *topics;
 	struct topic *last; /* that was looked up: runs come in a row */
 	TAILQ_HEAD(, observer) everything;
@@ -48,19 +43,6 @@ struct router {
 	struct quiet quiet[QUIET_TAGS];
 	struct router_counts counts;
 };
-
-static unsigned char hash_key[crypto_shorthash_KEYBYTES];
-
-static unsigned
-hash_tag(const void *key, size_t len)
-{
-	unsigned char out[crypto_shorthash_BYTES];
-	unsigned h;
-
-	crypto_shorthash(out, key, len, hash_key);
-	memcpy(&h, out, sizeof(h));
-	return h;
-}
 
 static const char *const policy_names[] = {
     [POLICY_BLOCK] = "block",
@@ -114,7 +96,7 @@ router_new(struct router **out, const struct router_conf *conf)
 		free(r);
 		return ERR_NOMEM;
 	}
-	randombytes_buf(hash_key, sizeof(hash_key));
+	taghash_init(&r->hash);
 	*out = r;
 	return OK;
 }
@@ -151,7 +133,8 @@ find_topic(struct router *r, uint32_t tag)
 
 	if (t != NULL && t->tag == tag)
 		return t;
-	HASH_FIND(hh, r->topics, &tag, sizeof(tag), t);
+	HASH_FIND_BYHASHVALUE(
+	    hh, r->topics, &tag, sizeof(tag), taghash_of(&r->hash, tag), t);
 	if (t != NULL)
 		r->last = t;
 	return t;
@@ -168,7 +151,8 @@ make_topic(struct router *r, uint32_t tag)
 		return NULL;
 	t->tag = tag;
 	TAILQ_INIT(&t->subs);
-	HASH_ADD(hh, r->topics, tag, sizeof(t->tag), t);
+	HASH_ADD_BYHASHVALUE(
+	    hh, r->topics, tag, sizeof(tag), taghash_of(&r->hash, tag), t);
 	if (t->hh.tbl == NULL) { /* out of memory */
 		free(t);
 		return NULL;
@@ -181,7 +165,7 @@ drop_topic_if_unused(struct router *r, struct topic *t)
 {
 	if (!TAILQ_EMPTY(&t->subs))
 		return;
-	HASH_DEL(r->topics, t);
+	HASH_DELETE(hh, r->topics, t);
 	if (r->last == t)
 		r->last = NULL;
 	free(t);
@@ -227,10 +211,43 @@ push(struct router *r, struct observer *o, const struct run *run, uint64_t now)
 	o->wake(o->arg);
 }
 
+/* Who drops what is old for a run. */
+struct dropper {
+	const struct router *router;
+	const struct run *run;
+};
+
 static bool
 may_drop(void *arg, uint32_t tag)
 {
-	return policy_for(arg, tag) == POLICY_DROP_OLD;
+	const struct dropper *d = arg;
+
+	return tag == d->run->tag ||
+	       policy_for(d->router, tag) == POLICY_DROP_OLD;
+}
+
+static void
+evict(struct router *r, struct observer *o)
+{
+	if (o->evicted)
+		return;
+	o->evicted = true;
+	r->counts.evicted++;
+	o->evict(o->arg);
+}
+
+/* Make room with what is old; what was queued is not delivered after all. */
+static bool
+drop_old(struct router *r, struct observer *o, const struct run *run,
+    struct outq_loss *loss)
+{
+	struct dropper d = {r, run};
+	bool fits =
+	    outq_drop_old(o->out, run->slab, run->len, may_drop, &d, loss);
+
+	o->delivered -= loss->messages;
+	r->counts.delivered -= loss->messages;
+	return fits;
 }
 
 /* Queue the run for o, whose policy says what to do if there is no room. */
@@ -240,36 +257,58 @@ deliver(struct router *r, struct observer *o, enum policy policy,
 {
 	struct outq_loss loss = {0};
 
-	if (outq_fits(o->out, run->slab, run->len)) {
+	if (outq_fits(o->out, run->slab, run->len) ||
+	    (policy == POLICY_DROP_OLD && drop_old(r, o, run, &loss))) {
 		push(r, o, run, now);
-		return;
-	}
-	if (policy == POLICY_DISCONNECT && o != run->sender) {
-		r->counts.evicted++;
-		o->evict(o->arg);
-		return;
-	}
-	if (policy == POLICY_DROP_OLD &&
-	    outq_drop_old(o->out, run->slab, run->len, may_drop, r, &loss)) {
-		push(r, o, run, now);
-	} else { /* its own queue, or nothing old enough to drop */
+	} else {
 		loss.messages += run->count;
 		loss.bytes += run->len;
+		if (policy == POLICY_DISCONNECT && o != run->sender)
+			evict(r, o);
 	}
 	count_loss(r, o, loss, now);
+}
+
+/* Where what was held goes. */
+struct heir {
+	struct router *router;
+	struct observer *observer;
+	uint64_t now;
+};
+
+static void
+inherit(void *arg, const struct run *run)
+{
+	const struct heir *h = arg;
+
+	/* Whatever the policy: the newest are worth more than the oldest. */
+	deliver(h->router, h->observer, POLICY_DROP_OLD, run, h->now);
+}
+
+/* Looks at the latest first: a client names its tags in one go. */
+static bool
+is_observer(const struct topic *t, const struct observer *o)
+{
+	const struct sub *s;
+
+	for (s = TAILQ_LAST(&t->subs, subs); s != NULL;
+	     s = TAILQ_PREV(s, subs, in_topic))
+		if (s->observer == o)
+			return true;
+	return false;
 }
 
 int
 router_observe(struct router *r, struct observer *o, uint32_t tag, uint64_t now)
 {
+	struct heir heir = {r, o, now};
+	struct hold_taker taker = {tag, o->target, inherit, &heir};
 	struct topic *t = make_topic(r, tag);
 	struct sub *s;
-	struct run run;
 
 	if (t == NULL)
 		return ERR_NOMEM;
-	TAILQ_FOREACH_REVERSE(s, &t->subs, subs, in_topic)
-	if (s->observer == o)
+	if (is_observer(t, o))
 		return OK;
 	if ((s = calloc(1, sizeof(*s))) == NULL) {
 		drop_topic_if_unused(r, t);
@@ -280,10 +319,7 @@ router_observe(struct router *r, struct observer *o, uint32_t tag, uint64_t now)
 	s->policy = policy_for(r, tag);
 	TAILQ_INSERT_TAIL(&t->subs, s, in_topic);
 	TAILQ_INSERT_TAIL(&o->subs, s, in_observer);
-	while (hold_take(r->hold, tag, o->target, now, &run)) {
-		deliver(r, o, POLICY_DROP_OLD, &run, now);
-		slab_unref(run.slab);
-	}
+	hold_take(r->hold, &taker, now);
 	return OK;
 }
 
@@ -294,17 +330,15 @@ router_observe_all(struct router *r, struct observer *o)
 	TAILQ_INSERT_TAIL(&r->everything, o, link);
 }
 
+/* Who waits again comes after all who have not had their turn. */
 static void
 resume_all(struct observer *o)
 {
-	struct waiters ready = TAILQ_HEAD_INITIALIZER(ready);
+	uint32_t round = ++o->round;
 	struct waiter *w;
 
-	/* Those who wait again come after those who have not had their turn. */
-	TAILQ_CONCAT(&ready, &o->waiters, link);
-	while ((w = TAILQ_FIRST(&ready)) != NULL) {
-		TAILQ_REMOVE(&ready, w, link);
-		w->on = NULL;
+	while ((w = TAILQ_FIRST(&o->waiters)) != NULL && w->round != round) {
+		router_unwait(w);
 		w->resume(w->arg);
 	}
 }
@@ -413,6 +447,7 @@ void
 router_wait(struct observer *o, struct waiter *w)
 {
 	w->on = o;
+	w->round = o->round;
 	TAILQ_INSERT_TAIL(&o->waiters, w, link);
 }
 

@@ -27,9 +27,11 @@ struct router;
 
 /* Somebody who waits until an observer's queue has room again. */
 struct waiter {
+	/* May send, and wait again; nobody may leave during the call. */
 	void (*resume)(void *arg);
 	void *arg;
 	struct observer *on; /* NULL: not waiting */
+	uint32_t round;	     /* in which it began to wait */
 	TAILQ_ENTRY(waiter) link;
 };
 TAILQ_HEAD(waiters, waiter);
@@ -51,7 +53,9 @@ struct observer {
 	struct waiters waiters;
 	bool everything; /* observes all tags there are */
 	bool joined;
-	uint64_t delivered;	 /* messages queued */
+	bool evicted;
+	uint32_t round;		 /* of resuming those who wait */
+	uint64_t delivered;	 /* messages queued, and not dropped again */
 	struct outq_loss lost;	 /* by its queue being full */
 	uint64_t loss_logged_at; /* ns */
 	TAILQ_ENTRY(observer) link;
