@@ -399,6 +399,30 @@ become_ready(struct client *c)
 		client_finish(c);
 }
 
+/* The peer's words, without our secret: Go repeats the token it refuses. */
+static void
+quote(const struct client *c, struct view text, char out[LINK_REASON])
+{
+	static const char hidden[] = "***";
+	struct view secret = {0};
+	size_t n = 0;
+
+	if (c->conf->credential != NULL)
+		secret = credential_payload(c->conf->credential);
+	while (text.len > 0 && n < LINK_REASON - sizeof(hidden)) {
+		if (secret.len > 0 && text.len >= secret.len &&
+		    memcmp(text.p, secret.p, secret.len) == 0) {
+			memcpy(out + n, hidden, sizeof(hidden));
+			n += sizeof(hidden) - 1;
+			view_skip(&text, secret.len);
+		} else {
+			out[n++] = (char)*text.p;
+			view_skip(&text, 1);
+		}
+	}
+	out[n] = '\0';
+}
+
 static void
 on_rejected(struct client *c, const struct frame *f)
 {
@@ -407,9 +431,7 @@ on_rejected(struct client *c, const struct frame *f)
 	bool version;
 
 	frame_text_get(f->body, &text);
-	snprintf(why, sizeof(why), "%.*s",
-	    text.len < sizeof(why) ? (int)text.len : (int)sizeof(why) - 1,
-	    text.len > 0 ? (const char *)text.p : "");
+	quote(c, text, why);
 	version = strncmp(why, "version", 7) == 0 ||
 		  strncmp(why, "yomo: handshake", 15) == 0;
 	fail_with(c, version ? EXIT_PROTOCOL : EXIT_REFUSED,
@@ -425,9 +447,7 @@ follow(struct client *c, const struct frame *f)
 	char name[LINK_REASON];
 
 	frame_text_get(f->body, &text);
-	snprintf(name, sizeof(name), "%.*s",
-	    text.len < sizeof(name) ? (int)text.len : (int)sizeof(name) - 1,
-	    text.len > 0 ? (const char *)text.p : "");
+	quote(c, text, name);
 	if (++c->hops > HOPS_MAX) {
 		fail_with(
 		    c, EXIT_PROTOCOL, "sent elsewhere too often by", name);
@@ -625,8 +645,9 @@ on_moved(void *arg)
 		return;
 	/* Go gives no sign: all is acknowledged, that is all one can know. */
 	if (c->pause.index == 0)
-		timer_set(
-		    c->loop, &c->pause, loop_now(c->loop) + c->conf->linger_ns);
+		timer_set(c->loop, &c->pause,
+		    loop_now(c->loop) +
+			(c->counts.sent > 0 ? c->conf->linger_ns : 0));
 }
 
 /* A refusal is for good, and so is an eviction; everything else passes. */
@@ -634,8 +655,10 @@ static void
 on_down(void *arg, const struct link_end *end)
 {
 	struct client *c = arg;
-	const char *why = *end->reason != '\0' ? end->reason : NULL;
+	char text[LINK_REASON];
+	const char *why = *end->reason != '\0' ? text : NULL;
 
+	quote(c, view_of(end->reason), text);
 	switch (end->kind) {
 	case LINK_FINISHED:
 		outq_fini(&c->out);

@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 23
+plan 25
 
 # absent NAME COMMAND...: exits 69, in time.
 absent() {
@@ -41,7 +41,23 @@ YOMO_CREDENTIAL=token:right run source yomo-source -z "$at" <<<x
 is "$(status source)" 0 'the right token is accepted from the environment'
 stop zipper
 
-# again HOW STATUS: what happens to clients when the zipper goes and comes.
+# One that repeats the token which it refuses, as Go does.
+start parrot perl -e '
+    use IO::Socket::UNIX;
+    $l = IO::Socket::UNIX->new(Local => shift, Listen => 1) or die;
+    open($ready, ">&=", 3); syswrite $ready, "\n";
+    $s = $l->accept; sysread $s, $b, 4096;
+    $text = "invalid token: s3cret"; $n = length $text;
+    syswrite $s, pack("C4a*", 0xb9, $n + 2, 1, $n, $text);
+    sysread $s, $b, 4096' "$out/parrot"
+wait_for parrot
+run refused yomo-source -z "unix:$out/parrot" -d token:s3cret <<<x
+is "$(status refused)" 77 'refusing: with words that hold the token'
+like "$(cat "$out/refused.err")" 'invalid token: \*\*\*' \
+    'refusing: they are shown without it'
+finish parrot
+
+# comes_back NAME SIGNAL: the zipper goes so, and returns.
 hold in
 comes_back() { # NAME SIGNAL
 	zipper
