@@ -49,6 +49,19 @@ source_of() {
 	wait_for "$name"
 }
 
+# whose KIND: as it stands in the name of a test.
+whose() {
+	case $1 in
+	go) echo Go ;;
+	ours) echo our ;;
+	esac
+}
+
+# cast SOURCE ZIPPER SFN: who plays what, in words.
+cast() {
+	echo "$(whose "$1") source, $(whose "$2") zipper, $(whose "$3") sfn"
+}
+
 # messages N MIN MAX: so many in len32, numbered, of changing length.
 messages() {
 	perl -e '($n, $min, $max) = @ARGV; $x = 1;
