@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -12,6 +13,9 @@
 
 /* A person needs longer to press a key twice. */
 #define SAME_SIGNAL_NS 100000000u
+
+/* Free memory that is kept for the next block. */
+#define KEPT_BYTES (4 << 20)
 
 static bool pipe_ignored;
 static bool hup_ignored;
@@ -41,6 +45,12 @@ process_begin(void)
 	hup_ignored = is_ignored(SIGHUP);
 	sigaction(SIGPIPE, &ignore, NULL);
 	notify_init(&manager);
+	/*
+	 * Blocks of messages come and go all the time: taken from the kernel
+	 * and given back each time, they cost a page fault for every 4 KiB.
+	 */
+	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 }
 
 bool
