@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
-#include "wire/frame.h"
+#include "proto/hello.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len);
 
@@ -30,6 +30,41 @@ check_tags(struct view tags)
 	}
 }
 
+#define TAGS_MAX 16
+
+/* A zipper's answer is a sentence; who is let in has all that it needs. */
+static void
+check_answer(struct view body, bool guarded, bool old_versions)
+{
+	static struct tokens *open, *closed;
+	char secret[] = "SECRET", text[HELLO_TEXT];
+	struct hello_rules rules = {
+	    .max_tags = TAGS_MAX, .old_versions = old_versions};
+	struct frame f = {.type = FRAME_HANDSHAKE, .body = body};
+	struct handshake h;
+	int r;
+
+	if (open == NULL)
+		assert(auth_init() == OK && tokens_new(&open) == OK &&
+		       tokens_new(&closed) == OK &&
+		       tokens_add(closed, secret) == OK);
+	rules.tokens = guarded ? closed : open;
+	memset(text, 0xff, sizeof(text));
+	r = hello_judge(&rules, &f, &h, text);
+	if (r != OK) {
+		assert(r == ERR_BAD || r == ERR_NONE || r == ERR_AUTH ||
+		       r == ERR_LIMIT);
+		assert(text[0] != '\0' && memchr(text, '\0', sizeof(text)));
+		return;
+	}
+	assert(h.client_type != 0);
+	assert(handshake_tags(h.tags) <= TAGS_MAX);
+	assert(old_versions || view_equal(h.version, view_of(FRAME_SPEC)));
+	assert(rules.tokens == open ||
+	       view_equal(h.auth_payload, view_of("SECRET")));
+	assert(h.definition.len == 0 || view_equal(h.target, h.name));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
@@ -39,6 +74,9 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 	size_t size;
 	uint8_t *q;
 
+	check_answer(body, false, false);
+	check_answer(body, false, true);
+	check_answer(body, true, true);
 	if (handshake_get(body, &h) != OK)
 		return 0;
 	check_tags(h.tags);
