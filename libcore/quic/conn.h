@@ -31,6 +31,8 @@ struct quic_stream {
 	int64_t id;
 	uint64_t sent; /* bytes given to ngtcp2 */
 	uint64_t acked;
+	uint64_t unsure_since; /* if fin_unsure */
+	size_t unsure_losses;  /* of its packets, then */
 	TAILQ_ENTRY(quic_stream) all;
 	TAILQ_ENTRY(quic_stream) ready; /* if queued */
 	bool queued;	  /* it has, or may have, something to send */
@@ -130,7 +132,7 @@ void quic_stream_queue(struct quic_stream *s);
 void quic_stream_unqueue(struct quic_stream *s);
 /* The peer wants no more of it: what is pulled would go nowhere. */
 void quic_stream_shut(struct quic_stream *s);
-/* Nothing is in flight and nothing is left to send: the FINs are known. */
+/* Nothing is left to send: see which FINs must have arrived. */
 void quic_stream_settle(struct quic *q);
 
 /* server.c, for connections with an origin. */

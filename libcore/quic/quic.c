@@ -224,7 +224,7 @@ settings(const struct quic_conf *conf, uint64_t now)
 
 	ngtcp2_settings_default(&st);
 	st.initial_ts = now;
-	st.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+	st.cc_algo = conf->bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
 	if (conf->handshake_ns > 0)
 		st.handshake_timeout = conf->handshake_ns;
 	st.preferred_versions = VERSIONS;
@@ -235,19 +235,26 @@ settings(const struct quic_conf *conf, uint64_t now)
 	return st;
 }
 
+/* What a transport parameter can hold: ngtcp2 would assert. */
+static uint64_t
+varint(uint64_t v)
+{
+	return v < NGTCP2_MAX_VARINT ? v : NGTCP2_MAX_VARINT;
+}
+
 static ngtcp2_transport_params
 params(const struct quic_conf *conf)
 {
 	ngtcp2_transport_params tp;
 
 	ngtcp2_transport_params_default(&tp);
-	tp.initial_max_stream_data_bidi_local = conf->stream_window;
-	tp.initial_max_stream_data_bidi_remote = conf->stream_window;
-	tp.initial_max_stream_data_uni = conf->stream_window;
-	tp.initial_max_data = conf->conn_window;
+	tp.initial_max_stream_data_bidi_local = varint(conf->stream_window);
+	tp.initial_max_stream_data_bidi_remote = varint(conf->stream_window);
+	tp.initial_max_stream_data_uni = varint(conf->stream_window);
+	tp.initial_max_data = varint(conf->conn_window);
 	tp.initial_max_streams_bidi = conf->streams_bidi;
 	tp.initial_max_streams_uni = conf->streams_uni;
-	tp.max_idle_timeout = conf->idle_ns;
+	tp.max_idle_timeout = varint(conf->idle_ns);
 	tp.max_udp_payload_size = quic_mtu_advertised(conf->payload_max);
 	return tp;
 }

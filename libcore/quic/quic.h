@@ -5,7 +5,7 @@
  *
  * The owner's rhythm: after any call here, quic_write() until nothing comes,
  * then arm a timer for quic_deadline().  Callbacks must not free the
- * connection; they may call everything else.
+ * connection, nor read, write or expire it; they may call everything else.
  */
 #ifndef QUIC_QUIC_H
 #define QUIC_QUIC_H
@@ -64,8 +64,11 @@ struct quic_ops {
 	void (*sent)(void *stream, size_t n);
 	/* n more bytes, in order, have reached the peer; fin_acked: all. */
 	void (*acked)(void *stream, size_t n, bool fin_acked);
-	/* The peer will send (or wants to receive) no more: RESET_STREAM or
-	 * STOP_SENDING with code. */
+	/*
+	 * The peer will send no more (RESET_STREAM with code), or wants no
+	 * more: STOP_SENDING, seen when there is something to send; its code is
+	 * not known and 0 here.
+	 */
 	void (*reset)(void *stream, uint64_t code);
 	/* The stream is over: stream is not used again.  Also on quic_free().
 	 */
@@ -83,6 +86,9 @@ struct quic_conf {
 	uint32_t streams_bidi;	/* the peer may open so many at a time */
 	uint32_t streams_uni;
 	size_t payload_max; /* largest datagram our socket can take */
+	/* BBR instead of CUBIC: on wires that lose packets without being full
+	 * it is many times as fast, but it does not heed ECN. */
+	bool bbr;
 };
 
 /*

@@ -89,13 +89,48 @@ tell_acked(struct quic_stream *s, uint64_t n, bool fin)
 	s->quic->ops->acked(s->user, (size_t)n, fin);
 }
 
+/*
+ * All bytes of s are acknowledged, and of a FIN that went alone nothing was
+ * heard.  If it is on its way still, then within two probe time-outs it is
+ * either acknowledged or declared lost.  If neither, it went with the bytes.
+ */
+static bool
+fin_went_along(struct quic_stream *s)
+{
+	struct quic *q = s->quic;
+	size_t losses = ngtcp2_conn_get_stream_loss_count(q->conn, s->id);
+
+	if (losses != s->unsure_losses) {
+		s->unsure_losses = losses;
+		s->unsure_since = q->now;
+		return false;
+	}
+	return q->now - s->unsure_since >= 2 * ngtcp2_conn_get_pto(q->conn);
+}
+
+static void
+doubt_fin(struct quic_stream *s)
+{
+	struct quic *q = s->quic;
+
+	s->fin_unsure = true;
+	s->unsure_since = q->now;
+	s->unsure_losses = ngtcp2_conn_get_stream_loss_count(q->conn, s->id);
+	q->fins_unsure++;
+}
+
 void
 quic_stream_settle(struct quic *q)
 {
 	struct quic_stream *s;
+	ngtcp2_conn_info in;
 
+	if (q->fins_unsure == 0)
+		return;
+	ngtcp2_conn_get_conn_info(q->conn, &in);
 	TAILQ_FOREACH(s, &q->streams, all) {
-		if (s->fin_unsure)
+		if (s->fin_unsure &&
+		    (in.bytes_in_flight == 0 || fin_went_along(s)))
 			tell_acked(s, 0, true);
 	}
 }
@@ -174,10 +209,8 @@ on_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t len,
 	if (len == 0)
 		s->fin_heard = true;
 	all = s->fin_sent && s->acked == s->sent;
-	if (all && s->fin_alone && !s->fin_heard && !s->fin_unsure) {
-		s->fin_unsure = true;
-		q->fins_unsure++;
-	}
+	if (all && s->fin_alone && !s->fin_heard && !s->fin_unsure)
+		doubt_fin(s);
 	if (len > 0 || all)
 		tell_acked(s, len, all && (!s->fin_alone || s->fin_heard));
 	return quic_verdict(q);

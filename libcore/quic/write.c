@@ -111,6 +111,8 @@ write_packet(struct quic *q, struct packet *k, uint64_t now)
 		o = (struct offer){0};
 		if (streams)
 			s = next_offer(q, &o);
+		if (q->end.kind != QUIC_ALIVE)
+			return 0; /* closed by a callback */
 		flags = s != NULL ? NGTCP2_WRITE_STREAM_FLAG_MORE
 				  : NGTCP2_WRITE_STREAM_FLAG_NONE;
 		if (o.fin)
@@ -146,8 +148,6 @@ write_packet(struct quic *q, struct packet *k, uint64_t now)
 				to_the_back(s);
 			return r;
 		}
-		if (q->end.kind != QUIC_ALIVE)
-			return 0; /* closed by a callback */
 	}
 }
 
@@ -303,19 +303,6 @@ write_end(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out)
 	q->repeat = false;
 }
 
-/* Nothing to send and nothing in flight: no FIN can be on its way. */
-static void
-settle_fins(struct quic *q)
-{
-	ngtcp2_conn_info in;
-
-	if (q->fins_unsure == 0)
-		return;
-	ngtcp2_conn_get_conn_info(q->conn, &in);
-	if (in.bytes_in_flight == 0)
-		quic_stream_settle(q);
-}
-
 void
 quic_write(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out,
     uint64_t now)
@@ -346,7 +333,7 @@ quic_write(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out,
 	if (r < 0)
 		quic_fail(q, QUIC_FAILED, (int)r);
 	else if (out->len == 0)
-		settle_fins(q);
+		quic_stream_settle(q);
 	if (out->len == 0 && q->end.kind != QUIC_ALIVE)
 		write_end(q, buf, cap, out);
 }

@@ -198,6 +198,32 @@ bad_wires_delay_and_harm_nothing(void **state)
 	}
 }
 
+static uint64_t
+time_for_two_mib(bool bbr)
+{
+	struct sim s;
+	uint64_t then;
+
+	sim_init(&s, 51);
+	s.client_conf.bbr = bbr;
+	s.loss = 10;
+	s.mtu = 1472;
+	sim_connected(&s);
+	then = s.now;
+	sim_send(TAILQ_FIRST(&s.apps), 2 * MIB, true);
+	assert_true(sim_run(&s, 600 * SECOND, sim_flows_done));
+	then = s.now - then;
+	sim_fini(&s);
+	return then;
+}
+
+static void
+bbr_does_not_take_each_loss_for_congestion(void **state)
+{
+	(void)state;
+	assert_true(time_for_two_mib(true) * 2 < time_for_two_mib(false));
+}
+
 /* The client's NAT forgets it: its packets come from another address. */
 static struct addr rebound;
 
@@ -285,6 +311,7 @@ main(void)
 	    cmocka_unit_test(a_path_that_grows_again_is_noticed),
 	    cmocka_unit_test(losses_alone_do_not_look_like_a_shrunken_path),
 	    cmocka_unit_test(bad_wires_delay_and_harm_nothing),
+	    cmocka_unit_test(bbr_does_not_take_each_loss_for_congestion),
 	    cmocka_unit_test(a_client_that_moves_stays_connected),
 	    cmocka_unit_test(marks_of_congestion_are_heeded),
 	};

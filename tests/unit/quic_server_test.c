@@ -2,7 +2,10 @@
 /* Strangers, floods, restarts: what a server does before, and after, there is a
  * connection. */
 #include <ngtcp2/ngtcp2.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include "quic_sim.h"
 
@@ -522,6 +525,69 @@ another_certificate_is_for_connections_to_come(void **state)
 	sim_fini(&s);
 }
 
+/* A certificate for cn, signed by itself, and its key, in one PEM file. */
+static void
+write_cert(const char *path, const char *cn)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fchmod(fileno(f), 0600), 0);
+	X509_set_version(x, X509_VERSION_3);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	X509_NAME_add_entry_by_txt(
+	    name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
+	X509_set_issuer_name(x, name);
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	assert_int_equal(
+	    PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
+	assert_int_equal(PEM_write_X509(f, x), 1);
+	fclose(f);
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+static void
+a_client_certificate_gives_a_name(void **state)
+{
+	char path[] = "/tmp/quic_test.XXXXXX";
+	struct tls_server_conf server = {path, path, path};
+	struct tls_client_conf client = {
+	    .cert = path, .key = path, .insecure = true};
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	close(mkstemp(path));
+	write_cert(path, "sensor-7");
+	sim_init(&s, 18);
+	assert_int_equal(tls_server_new(&s.server_tls, &server), OK);
+	assert_int_equal(tls_client_new(&s.client_tls, &client), OK);
+	unlink(path);
+	restart(&s);
+	a = sim_client(&s, "198.51.100.7", 5000);
+	sim_run(&s, SECOND, NULL);
+	assert_true(a->ready);
+	assert_string_equal(quic_peer_name(sim_peer(&s, 0)->quic), "sensor-7");
+	/* Who has none is shown the door: certificate_required. */
+	tls_free(s.client_tls);
+	client.cert = client.key = NULL;
+	assert_int_equal(tls_client_new(&s.client_tls, &client), OK);
+	a = sim_client(&s, "198.51.100.8", 5000);
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_CLOSED_TRANSPORT);
+	assert_int_equal(quic_end(a->quic)->code, 0x174);
+	tls_free(s.client_tls);
+	tls_free(s.server_tls);
+	sim_fini(&s);
+}
+
 int
 main(void)
 {
@@ -540,6 +606,7 @@ main(void)
 	    cmocka_unit_test(an_owner_may_refuse),
 	    cmocka_unit_test(another_protocol_is_refused_with_alert_120),
 	    cmocka_unit_test(a_lost_close_is_said_again_a_few_times),
+	    cmocka_unit_test(a_client_certificate_gives_a_name),
 	    cmocka_unit_test(another_certificate_is_for_connections_to_come),
 	};
 

@@ -44,6 +44,7 @@ struct flow { /* one stream, as its application sees it */
 	bool got_fin;
 	bool lazy; /* does not call quic_consumed() */
 	void (*on_data)(struct flow *f);
+	void (*on_pull)(struct flow *f);
 	bool closed;
 	bool was_reset;
 	uint64_t reset_code;
@@ -340,6 +341,8 @@ sim_on_pull(void *stream, struct iovec *v, size_t n, bool *fin)
 	size_t left = f->to_send - f->sent;
 
 	assert_false(f->closed);
+	if (f->on_pull != NULL)
+		f->on_pull(f);
 	*fin = false;
 	if (f->piece != 0 && left > f->piece)
 		left = f->piece;

@@ -192,6 +192,38 @@ lose_short_packets(struct sim *s, struct packet *p)
 }
 
 static void
+wake_late_fin(struct flow *f)
+{
+	f->send_fin = true;
+	quic_wake(f->app->quic, f->id);
+}
+
+/* The same while another stream keeps packets in flight all the time. */
+static void
+a_late_fin_is_known_on_a_busy_connection(void **state)
+{
+	struct sim s;
+	struct flow *f;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 21);
+	a = sim_connected(&s);
+	f = sim_send(a, 100, false);
+	s.meddle = lose_short_packets;
+	sim_run(&s, 20 * MS, NULL);
+	wake_late_fin(f);
+	sim_run(&s, 20 * MS, NULL);
+	s.meddle = NULL;
+	s.delay = 50 * MS;
+	sim_send(a, 12 * MIB, true); /* two and a half seconds at least */
+	sim_run(&s, 1500 * MS, NULL);
+	assert_false(a->flows[1].fin_acked);
+	assert_true(f->fin_acked);
+	sim_fini(&s);
+}
+
+static void
 a_late_fin_is_known_to_have_arrived(void **state)
 {
 	struct sim s;
@@ -202,8 +234,7 @@ a_late_fin_is_known_to_have_arrived(void **state)
 	f = sim_send(sim_connected(&s), 100, false);
 	sim_run(&s, SECOND, NULL);
 	assert_int_equal(f->acked, 100);
-	f->send_fin = true;
-	quic_wake(f->app->quic, f->id);
+	wake_late_fin(f);
 	sim_run(&s, SECOND, NULL);
 	assert_true(f->fin_acked);
 	sim_fini(&s);
@@ -212,8 +243,7 @@ a_late_fin_is_known_to_have_arrived(void **state)
 	f = sim_send(sim_connected(&s), 100, false);
 	s.meddle = lose_short_packets;
 	sim_run(&s, 20 * MS, NULL);
-	f->send_fin = true;
-	quic_wake(f->app->quic, f->id);
+	wake_late_fin(f);
 	sim_run(&s, 20 * MS, NULL);
 	assert_false(f->fin_acked);
 	s.meddle = NULL;
@@ -296,6 +326,35 @@ close_in_a_callback_is_the_last_word(void **state)
 	assert_int_equal(quic_end(a->quic)->kind, QUIC_CLOSED_APP);
 	assert_int_equal(quic_end(a->quic)->code, 7);
 	assert_in_range(sim_peer(&s, 0)->flows[0].got, 11, 60000);
+	sim_fini(&s);
+}
+
+static void
+close_while_pulled(struct flow *f)
+{
+	if (f->sent > 1000)
+		quic_close(f->app->quic, 8, view_of("enough"));
+}
+
+static void
+close_while_a_packet_is_written_is_the_last_word(void **state)
+{
+	struct sim s;
+	struct app *a;
+	struct flow *f;
+
+	(void)state;
+	sim_init(&s, 22);
+	a = sim_connected(&s);
+	f = sim_send(a, 100000, true);
+	f->piece = 100;
+	f->on_pull = close_while_pulled;
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(f->sent, 1100);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_FAILED);
+	a = sim_peer(&s, 0);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_CLOSED_APP);
+	assert_int_equal(quic_end(a->quic)->code, 8);
 	sim_fini(&s);
 }
 
@@ -471,9 +530,11 @@ main(void)
 	    cmocka_unit_test(streams_nobody_wants_cost_nothing),
 	    cmocka_unit_test(streams_come_back_when_they_are_over),
 	    cmocka_unit_test(a_late_fin_is_known_to_have_arrived),
+	    cmocka_unit_test(a_late_fin_is_known_on_a_busy_connection),
 	    cmocka_unit_test(a_server_may_open_streams_too),
 	    cmocka_unit_test(close_tells_code_and_reason),
 	    cmocka_unit_test(close_in_a_callback_is_the_last_word),
+	    cmocka_unit_test(close_while_a_packet_is_written_is_the_last_word),
 	    cmocka_unit_test(silence_ends_a_connection),
 	    cmocka_unit_test(keep_alive_keeps_it),
 	    cmocka_unit_test(a_handshake_without_answer_ends_in_time),
