@@ -104,5 +104,5 @@ main(int argc, char *argv[])
 	if (conf.tags.n == 0 && tag_set_add(&conf.tags, "0x33") != OK)
 		return 71;
 	check(&conf);
-	return sfn_run(&conf);
+	process_exit(sfn_run(&conf));
 }

@@ -74,5 +74,5 @@ main(int argc, char *argv[])
 	opts_read(&program, &conf, argc, argv, NULL);
 	common_apply(&conf.common);
 	check(&conf);
-	return source_run(&conf);
+	process_exit(source_run(&conf));
 }

@@ -127,5 +127,5 @@ main(int argc, char *argv[])
 	log_init("yomo-zipper");
 	opts_read(&program, &conf, argc, argv, NULL);
 	common_apply(&conf.common);
-	return zipper_run(&program, &conf);
+	process_exit(zipper_run(&program, &conf));
 }

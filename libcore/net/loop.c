@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "net/loop.h"
+#include "net/resolve.h"
 
 #define NS_PER_S 1000000000u
 #define HEAP_MIN 16
@@ -600,8 +601,10 @@ loop_free(struct loop *l)
 	watch_close(l->clock);
 	assert(l->watches == 0);
 	uv_walk(&l->uv, close_handle, NULL);
-	while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
-		; /* again, if it was told to stop before it began */
+	while (uv_run(&l->uv, UV_RUN_NOWAIT) != 0 && !resolve_is_stuck())
+		; /* until libuv has let go of everything */
+	if (resolve_is_stuck())
+		return; /* the loop is its thread's now */
 	busy = uv_loop_close(&l->uv);
 	assert(busy == 0);
 	if (l->timerfd != -1)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "net/notify.h"
 #include "net/process.h"
+#include "net/resolve.h"
 
 /* A person needs longer to press a key twice. */
 #define SAME_SIGNAL_NS 100000000u
@@ -102,6 +103,14 @@ process_wish(struct process_wish *w, int signo, uint64_t now_ns)
 	}
 	return now_ns - w->at > SAME_SIGNAL_NS ? PROCESS_AT_ONCE
 					       : PROCESS_THE_SAME;
+}
+
+_Noreturn void
+process_exit(int status)
+{
+	if (resolve_is_stuck())
+		_exit(status);
+	exit(status);
 }
 
 _Noreturn void

@@ -46,6 +46,9 @@ enum process_haste process_wish(
  */
 _Noreturn void process_end_no_reader(void);
 
+/* exit(), but for libuv's threads that wait for a name server: not for them. */
+_Noreturn void process_exit(int status);
+
 /* Die by signo, as if it had not been caught. */
 _Noreturn void process_end_by(int signo);
 

@@ -19,7 +19,10 @@ struct resolve {
 	void *arg; /* of done; done is NULL: cancelled */
 	char host[256];
 	uint16_t port;
+	bool stuck; /* cancelled while a thread asks the name server */
 };
+
+static unsigned n_stuck;
 
 static const struct addrinfo hints = {
     .ai_family = AF_UNSPEC,
@@ -102,6 +105,7 @@ answer(struct resolve *r, const struct addr *v, size_t n)
 {
 	if (r->done != NULL)
 		r->done(r->arg, v, n);
+	n_stuck -= r->stuck;
 	uv_close((uv_handle_t *)&r->soon, on_freed);
 }
 
@@ -170,5 +174,12 @@ resolve_cancel(struct resolve *r)
 		return;
 	/* One that cannot be cancelled any more ends without an answer. */
 	r->done = NULL;
-	uv_cancel((uv_req_t *)&r->req);
+	r->stuck = uv_cancel((uv_req_t *)&r->req) == UV_EBUSY;
+	n_stuck += r->stuck;
+}
+
+bool
+resolve_is_stuck(void)
+{
+	return n_stuck > 0;
 }

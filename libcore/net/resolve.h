@@ -24,6 +24,12 @@ int resolve_start(struct resolve **out, struct loop *l, const char *host,
 int resolve_now(
     const char *host, uint16_t port, struct addr *v, size_t max, size_t *n);
 
+/*
+ * Whether a look-up that was cancelled is still waiting for a name server, in
+ * a thread that cannot be stopped: a program that ends must not wait for it.
+ */
+bool resolve_is_stuck(void);
+
 /* No callback comes after it.  NULL and a finished one are nothing. */
 void resolve_cancel(struct resolve *r);
 
