@@ -30,9 +30,8 @@ replay(const char *path)
 	int r = -1;
 
 	if ((f = fopen(path, "rb")) == NULL || fseek(f, 0, SEEK_END) != 0 ||
-	    (end = ftell(f)) < 0)
+	    (end = ftell(f)) < 0 || fseek(f, 0, SEEK_SET) != 0)
 		goto done;
-	rewind(f);
 	/* The exact size: reading past the end is then seen by sanitizers. */
 	len = (size_t)end;
 	if ((p = malloc(len)) == NULL && len > 0)
