@@ -41,7 +41,7 @@ is "$(try own yomo-source -z "localhost:$port")" 0 'so by the name localhost'
 is "$(stranger try alien yomo-source -z "$at")" 77 "another's: refused"
 pin=$(grep -o 'sha256//[A-Za-z0-9+/]*=*' "$out/alien.err" | head -n 1)
 ok 'the error says which pin to pass' test -n "$pin"
-like "$(cat "$out/zipper.err")" "$pin" 'it is the one that the zipper says'
+ok "it is the one that the zipper says" grep -qF "$pin" "$out/zipper.err"
 is "$(stranger try pinned yomo-source -z "$at" --pin "$pin")" 0 \
     'with that pin: trusted'
 is "$(try mispinned yomo-source -z "$at" --pin \
