@@ -164,14 +164,17 @@ zipper_parse_policy(const char *text, struct policy_range **v, size_t *n)
 		return ERR_NOMEM;
 	r = tag_set_add(&tags, list);
 	free(list);
-	if (r == OK &&
-	    (more = realloc(*v, (*n + tags.n) * sizeof(*more))) == NULL)
+	if (r != OK)
+		goto done;
+	if ((more = realloc(*v, (*n + tags.n) * sizeof(*more))) == NULL) {
 		r = ERR_NOMEM;
-	for (i = 0; r == OK && i < tags.n; i++) {
+		goto done;
+	}
+	*v = more;
+	for (i = 0; i < tags.n; i++)
 		more[(*n)++] = (struct policy_range){
 		    tags.v[i].first, tags.v[i].last, policy};
-		*v = more;
-	}
+done:
 	tag_set_fini(&tags);
 	return r;
 }
