@@ -90,7 +90,7 @@ echo x | yomo-source -F lines | yomo-sfn -F lines -- sh -c '
     for fd in /proc/self/fd/*; do fd=${fd##*/}
 	[ "$fd" -le 2 ] || ! [ -e "/proc/$$/fd/$fd" ] || echo "has $fd"; done
     # Two more are libc'\''s own.
-    awk "/^Sig(Blk|Ign):/ { print substr(\$2, 9) }" /proc/$$/status
+    awk "/^Sig(Blk|Ign):/ { print substr(\$2, 9) }" /proc/self/status
     [ "$(ps -o pgid= $$)" -eq "$$" ] && echo leader' >"$out/gets"
 is "$(grep -cE '^(YOMO_CRED|NOTIFY)' "$out/gets")" 0 \
     'a function gets no credential and no notify socket'
