@@ -62,7 +62,7 @@ finish_test() {
 	trap '' ALRM
 	kill "$watchdog" 2>/dev/null
 	reap
-	if [ "$count" -ne "$planned" ]; then
+	if [ "$count" -ne "$planned" ] || [ "$status" -ne 0 ]; then
 		echo "# ended at $count of $planned (status $status), while $doing"
 		failed=$((failed + 1))
 	fi
