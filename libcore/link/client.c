@@ -471,15 +471,20 @@ follow(struct client *c, const struct frame *f)
 
 /* --- frames --- */
 
-/* Give the peer credit for what was used. */
+/*
+ * Give the peer credit for what was used: also while data() takes no more, so
+ * that it sends on before all of its window lies here.  A part of a frame
+ * counts as used, or one longer than the window would never come.
+ */
 static void
 credit(struct client *c)
 {
-	size_t n = c->unused;
+	size_t kept = c->held ? c->in.waiting : 0;
+	size_t n = c->unused > kept ? c->unused - kept : 0;
 
-	if (c->held || c->link == NULL || n == 0)
+	if (c->link == NULL || n == 0)
 		return;
-	c->unused = 0;
+	c->unused -= n;
 	link_consumed(c->link, n);
 }
 
