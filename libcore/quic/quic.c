@@ -150,9 +150,9 @@ on_completed(ngtcp2_conn *conn, void *arg)
 }
 
 /*
- * A server that confirms what we have not finished yet: ngtcp2 would then throw
- * away what it is about to write from, and fall over it (1.22).  So it must not
- * be asked to write anything any more, not even a CONNECTION_CLOSE.
+ * A server that confirms what we have not finished yet: ngtcp2 1.22 then throws
+ * away what it is about to write from, and falls over it.  It must not be asked
+ * to write anything any more, not even a CONNECTION_CLOSE.
  */
 static int
 on_confirmed(ngtcp2_conn *conn, void *arg)

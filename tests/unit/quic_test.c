@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "quic/conn.h"
 #include "quic_sim.h"
 
 static void
@@ -270,6 +271,29 @@ a_server_may_open_streams_too(void **state)
 }
 
 static void
+keys_are_updated_without_tls(void **state)
+{
+	struct sim s;
+	struct app *a;
+	int i, updates = 0;
+
+	(void)state;
+	sim_init(&s, 23);
+	s.answer = 1000;
+	a = sim_connected(&s);
+	for (i = 0; i < 6; i++) {
+		/* Not each time: the last one has to be confirmed first. */
+		if (ngtcp2_conn_initiate_key_update(a->quic->conn, s.now) == 0)
+			updates++;
+		sim_send(a, 1000, true);
+		assert_true(sim_run(&s, SECOND, sim_flows_done));
+		sim_run(&s, 5 * SECOND, NULL);
+	}
+	assert_true(updates >= 2);
+	sim_fini(&s);
+}
+
+static void
 close_tells_code_and_reason(void **state)
 {
 	struct sim s;
@@ -532,6 +556,7 @@ main(void)
 	    cmocka_unit_test(a_late_fin_is_known_to_have_arrived),
 	    cmocka_unit_test(a_late_fin_is_known_on_a_busy_connection),
 	    cmocka_unit_test(a_server_may_open_streams_too),
+	    cmocka_unit_test(keys_are_updated_without_tls),
 	    cmocka_unit_test(close_tells_code_and_reason),
 	    cmocka_unit_test(close_in_a_callback_is_the_last_word),
 	    cmocka_unit_test(close_while_a_packet_is_written_is_the_last_word),
