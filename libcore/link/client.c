@@ -687,10 +687,13 @@ on_down(void *arg, const struct link_end *end)
 		fail_with(c, EXIT_REFUSED, "sent away by",
 		    why != NULL ? why : "no reason was given");
 		return;
+	case LINK_UNWRITABLE:
+		finish_with(c, EXIT_OUTPUT);
+		return;
 	case LINK_FAILED:
 		if (!is_pipe(c))
 			break;
-		finish_with(c, EXIT_OUTPUT);
+		finish_with(c, EXIT_SYSTEM);
 		return;
 	default:
 		break;

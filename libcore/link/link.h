@@ -14,14 +14,15 @@
 #include "net/loop.h"
 
 enum link_end_kind {
-	LINK_FINISHED,	/* a pipe: all is written, as link_finish() asked */
-	LINK_CLOSED,	/* the peer closed it with code and reason */
-	LINK_LOST,	/* silence, a reset, a broken socket */
-	LINK_ABSENT,	/* never came up: nobody answers */
-	LINK_UNTRUSTED, /* a certificate or its absence was refused */
-	LINK_STRANGER,	/* the peer speaks another protocol or version */
-	LINK_NO_READER, /* a pipe: standard output is closed */
-	LINK_FAILED,	/* our own trouble, said in the log */
+	LINK_FINISHED,	 /* a pipe: all is written, as link_finish() asked */
+	LINK_CLOSED,	 /* the peer closed it with code and reason */
+	LINK_LOST,	 /* silence, a reset, a broken socket */
+	LINK_ABSENT,	 /* never came up: nobody answers */
+	LINK_UNTRUSTED,	 /* a certificate or its absence was refused */
+	LINK_STRANGER,	 /* the peer speaks another protocol or version */
+	LINK_NO_READER,	 /* a pipe: standard output is closed */
+	LINK_UNWRITABLE, /* a pipe: it is not, but takes nothing; in the log */
+	LINK_FAILED,	 /* our own trouble, said in the log */
 };
 
 #define LINK_REASON 256

@@ -252,7 +252,8 @@ remove_stale(const struct sockaddr_un *sun)
 
 	if (lstat(sun->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return;
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) < 0)
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
 		return;
 	r = connect(fd, (const struct sockaddr *)sun, sizeof(*sun));
 	if (r < 0 && errno == ECONNREFUSED)

@@ -34,8 +34,10 @@ struct pipelink {
 	bool came;
 	bool moved;
 	bool started;
+	size_t unwritten; /* bytes of the queue that the drain has */
 	bool fin_came;
 	bool finishing; /* the drain was told to finish */
+	bool deaf;	/* the other end takes no more */
 	bool over;	/* end is known */
 	bool ended;	/* ... and told */
 	struct link_end end;
@@ -65,40 +67,59 @@ set_end(struct pipelink *k, enum link_end_kind kind, const char *reason)
 	task_post(k->loop, &k->task);
 }
 
-/* A socket whose both directions have ended says no more. */
+/* A socket ends when nothing can come any more in either direction. */
 static void
 end_if_both_did(struct pipelink *k)
 {
-	if (k->socket >= 0 && k->fin_came && k->link.fin_acked)
+	if (k->socket < 0 || !k->fin_came)
+		return;
+	if (k->link.fin_acked)
 		set_end(k, LINK_CLOSED, "both sides have finished");
+	else if (k->deaf)
+		set_end(k, LINK_LOST, "connection closed");
 }
 
-/* Hand the queue to the descriptor, as much as it takes. */
+/* What the drain has written is as good as acknowledged. */
 static void
-transmit(struct pipelink *k)
+settle(struct pipelink *k)
 {
-	struct outq *q = k->link.out;
+	size_t n = k->unwritten - drain_waiting(k->drain);
+
+	if (n == 0)
+		return;
+	k->unwritten -= n;
+	outq_acked(k->link.out, n);
+	k->moved = true;
+}
+
+/* Put into the drain what it has room for. */
+static void
+fill_drain(struct pipelink *k)
+{
 	struct iovec v[VECTORS];
-	size_t i, n, sent = 0;
+	struct view bytes;
+	size_t i, n;
 
-	while (k->drain != NULL && q->unsent > 0 && !drain_full(k->drain)) {
-		n = outq_pull(q, v, VECTORS);
-		for (i = sent = 0; i < n && !drain_full(k->drain); i++) {
-			struct view bytes = {v[i].iov_base, v[i].iov_len};
-
+	do {
+		n = outq_pull(k->link.out, v, VECTORS);
+		for (i = 0; i < n && !drain_full(k->drain); i++) {
+			bytes = (struct view){v[i].iov_base, v[i].iov_len};
 			if (buf_put(drain_buf(k->drain), bytes) != OK) {
 				set_end(k, LINK_FAILED, "out of memory");
 				return;
 			}
-			sent += bytes.len;
+			outq_sent(k->link.out, bytes.len);
+			k->unwritten += bytes.len;
 		}
-		outq_sent(q, sent);
-		outq_acked(q, sent);
-		k->moved = true;
-		drain_flush(k->drain);
-	}
-	if (!k->link.fin_wanted || q->unsent > 0 || k->finishing)
-		return;
+	} while (n > 0 && i == n);
+	drain_flush(k->drain);
+	if (k->unwritten > 0)
+		drain_ask(k->drain);
+}
+
+static void
+finish(struct pipelink *k)
+{
 	k->finishing = true;
 	if (k->drain != NULL) {
 		drain_finish(k->drain);
@@ -108,16 +129,37 @@ transmit(struct pipelink *k)
 	}
 }
 
+/* Hand the queue to the descriptor, as much as it takes. */
+static void
+transmit(struct pipelink *k)
+{
+	if (k->over || k->deaf)
+		return;
+	if (k->drain != NULL) {
+		settle(k);
+		fill_drain(k);
+	}
+	if (k->link.fin_wanted && k->link.out->unsent == 0 && !k->finishing)
+		finish(k);
+}
+
+/* Whatever comes first, up() comes before it. */
+static void
+start(struct pipelink *k)
+{
+	if (k->started || k->link.ops == NULL)
+		return;
+	k->started = true;
+	k->link.ops->up(k->link.arg);
+}
+
 static void
 step(void *arg)
 {
 	struct pipelink *k = arg;
 	struct link *l = &k->link;
 
-	if (!k->started && l->ops != NULL) {
-		k->started = true;
-		l->ops->up(l->arg);
-	}
+	start(k);
 	if (k->came && l->ops != NULL) {
 		k->came = false;
 		l->ops->pause(l->arg);
@@ -136,6 +178,19 @@ step(void *arg)
 		release(k);
 }
 
+/*
+ * Who has gone sends no more than what is on its way.  One that only refuses
+ * to listen may go on for ever.
+ */
+static enum feed_want
+read_the_rest(struct pipelink *k)
+{
+	if (k->unread < 2 * WINDOW)
+		return FEED_MORE;
+	set_end(k, LINK_LOST, "connection closed");
+	return FEED_WAIT;
+}
+
 static enum feed_want
 on_take(void *arg, struct view *in, bool eof)
 {
@@ -144,12 +199,15 @@ on_take(void *arg, struct view *in, bool eof)
 
 	(void)eof;
 	view_skip(in, in->len);
+	start(k);
 	if (k->link.ops == NULL || bytes.len == 0)
 		return FEED_MORE;
 	k->came = true;
 	k->unread += bytes.len;
 	task_post(k->loop, &k->task);
 	k->link.ops->bytes(k->link.arg, bytes);
+	if (k->deaf)
+		return read_the_rest(k);
 	k->waiting = k->unread >= WINDOW;
 	return k->waiting ? FEED_WAIT : FEED_MORE;
 }
@@ -159,6 +217,7 @@ on_feed_end(void *arg, int r)
 {
 	struct pipelink *k = arg;
 
+	start(k);
 	if (r != OK) {
 		set_end(k, k->socket < 0 ? LINK_FAILED : LINK_LOST,
 		    "reading failed");
@@ -185,27 +244,47 @@ on_drain_room(void *arg)
 	task_post(k->loop, &k->task);
 }
 
+/* All is written. */
+static void
+on_drained(struct pipelink *k)
+{
+	k->link.fin_acked = true;
+	k->moved = true;
+	if (k->link.ops != NULL)
+		outq_acked(k->link.out, k->unwritten);
+	k->unwritten = 0;
+	if (k->socket < 0)
+		set_end(k, LINK_FINISHED, "");
+	else
+		shutdown(k->socket, SHUT_WR);
+}
+
+/* What the other end has sent is still to be read, whoever has room for it. */
+static void
+become_deaf(struct pipelink *k)
+{
+	k->deaf = true;
+	if (!k->waiting)
+		return;
+	k->waiting = false;
+	feed_resume(k->feed);
+}
+
 static void
 on_drain_end(void *arg, int r)
 {
 	struct pipelink *k = arg;
 
-	if (r == OK && k->socket >= 0) {
-		shutdown(k->socket, SHUT_WR);
-		k->link.fin_acked = true;
-		k->moved = true;
-		end_if_both_did(k);
-		task_post(k->loop, &k->task);
-	} else if (r == OK) {
-		k->link.fin_acked = true;
-		set_end(k, LINK_FINISHED, "");
-	} else if (k->socket >= 0) {
-		set_end(k, LINK_LOST, "connection closed");
-	} else if (r == ERR_GONE) {
+	if (r == OK)
+		on_drained(k);
+	else if (k->socket >= 0)
+		become_deaf(k);
+	else if (r == ERR_GONE)
 		set_end(k, LINK_NO_READER, "");
-	} else {
-		set_end(k, LINK_FAILED, "writing failed");
-	}
+	else
+		set_end(k, LINK_UNWRITABLE, "");
+	end_if_both_did(k);
+	task_post(k->loop, &k->task);
 }
 
 static const struct drain_ops drain_callbacks = {
@@ -377,14 +456,15 @@ pipelink_dial(struct link **l, struct loop *loop, const char *path,
 		return ERR_SYS;
 	}
 	memcpy(sun.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
 		log_sys("cannot make a socket");
 		return ERR_SYS;
 	}
-	/* Does not block but while the listener's backlog is full. */
+	/* EAGAIN: too many wait to be accepted, as by one that is stopped. */
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0) {
-		bool absent = errno == ENOENT || errno == ECONNREFUSED;
+		bool absent =
+		    errno == ENOENT || errno == ECONNREFUSED || errno == EAGAIN;
 
 		if (!absent)
 			log_sys("cannot connect to '%s'", path);

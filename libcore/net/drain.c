@@ -26,7 +26,7 @@ struct drain {
 	struct buf out; /* what waits */
 	enum drain_state state;
 	bool blocked; /* the port takes nothing now */
-	bool asked;   /* drain_full() was true: room() is owed */
+	bool asked;   /* room() is owed */
 	struct task work;
 	struct task reap;
 	const struct drain_ops *ops;
@@ -196,6 +196,12 @@ drain_full(struct drain *d)
 		return false;
 	d->asked = true;
 	return true;
+}
+
+void
+drain_ask(struct drain *d)
+{
+	d->asked = true;
 }
 
 size_t

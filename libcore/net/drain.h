@@ -13,7 +13,7 @@
 #include "net/loop.h"
 
 struct drain_ops {
-	/* After drain_full() said true: there is room again. */
+	/* After drain_full() said true, or drain_ask(): there is room. */
 	void (*room)(void *arg);
 	/*
 	 * Called once, last.  OK: drain_finish() is complete.  ERR_GONE: the
@@ -46,6 +46,8 @@ void drain_flush(struct drain *d);
 
 /* As many bytes wait as may; room() will be called when half are gone. */
 bool drain_full(struct drain *d);
+/* room() will be called when something has been written, and half is free. */
+void drain_ask(struct drain *d);
 /* Bytes that are not written yet. */
 size_t drain_waiting(const struct drain *d);
 

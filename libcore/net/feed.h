@@ -32,8 +32,9 @@ struct feed_ops {
 
 	/*
 	 * Called once, last: OK after the end of input, ERR_SYS when reading
-	 * failed (said in the log), ERR_LIMIT when max bytes were left lying,
-	 * ERR_NOMEM when there is no memory for what was left.
+	 * failed (said in the log), ERR_GONE when the peer of an owned socket
+	 * has gone and left bytes unread, ERR_LIMIT when max bytes were left
+	 * lying, ERR_NOMEM when there is no memory for what was left.
 	 */
 	void (*end)(void *arg, int r);
 };

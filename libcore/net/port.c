@@ -161,6 +161,8 @@ port_result(struct port *p, int err)
 		return OK;
 	if (!c->writing && err == EIO && p->tty)
 		return OK; /* hung up */
+	if (!c->writing && err == ECONNRESET && c->owned)
+		return ERR_GONE; /* a peer's end, not our trouble */
 	if (c->writing &&
 	    (err == EPIPE || err == ECONNRESET || (err == EIO && p->tty)))
 		return ERR_GONE;

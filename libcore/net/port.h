@@ -49,7 +49,7 @@ bool port_finish(struct port *p);
 /*
  * What an errno comes to that reading or writing, or WATCH_GONE (0, or EPIPE
  * when writing), has ended with: OK at the end of input or output, ERR_GONE
- * without a reader, or ERR_SYS, said in the log.
+ * without a reader or a peer, or ERR_SYS, said in the log.
  */
 int port_result(struct port *p, int err);
 
