@@ -42,11 +42,13 @@ struct function {
 	uint64_t backoff;
 	uint64_t minute_from; /* when the restarts began to be counted */
 	uint32_t restarts;    /* since then */
+	uint64_t unread; /* by the process that runs, which closed its input */
 	uint64_t in_doubt;
 	int status;    /* of the process that ended last; -1: it runs */
 	bool finished; /* its input has ended, or is to end */
 	bool deaf;     /* it closed its input */
 	bool garbled;  /* its output was malformed */
+	bool stalled;  /* its answers are not wanted now */
 	bool over;
 };
 
@@ -67,7 +69,7 @@ describe(const struct function *f, int status)
 {
 	const char *name = f->conf->command[0];
 
-	if (status > 128)
+	if (status > 128 && status < 128 + NSIG)
 		log_error("'%s' was killed by signal %d (%s)", name,
 		    status - 128, strsignal(status - 128));
 	else if (status != 0)
@@ -76,20 +78,42 @@ describe(const struct function *f, int status)
 		log_debug("'%s' exited with status 0", name);
 }
 
+/* Whether it was its own wish to leave the rest of its input unread. */
+static bool
+is_content(const struct function *f)
+{
+	return f->status == 0 && f->conf->restart != SFN_RESTART_ALWAYS;
+}
+
 /* What was written to it and it never read. */
 static void
-count_doubt(struct function *f)
+count_unread(struct function *f)
 {
 	uint64_t waiting = f->in != NULL ? drain_waiting(f->in) : 0;
 	int unread = 0;
 
 	if (f->in_fd >= 0 && ioctl(f->in_fd, FIONREAD, &unread) == 0)
 		waiting += (uint64_t)unread;
-	if (waiting == 0)
+	f->unread += waiting;
+}
+
+/* It has exited: was it right to leave something unread? */
+static void
+judge_unread(struct function *f)
+{
+	uint64_t n = f->unread;
+
+	f->unread = 0;
+	if (n == 0)
 		return;
-	f->in_doubt += waiting;
-	log_error("%" PRIu64 " bytes that '%s' had not read are in doubt",
-	    waiting, f->conf->command[0]);
+	if (is_content(f)) {
+		log_info("'%s' left %" PRIu64 " bytes unread",
+		    f->conf->command[0], n);
+		return;
+	}
+	f->in_doubt += n;
+	log_error("%" PRIu64 " bytes that '%s' had not read are in doubt", n,
+	    f->conf->command[0]);
 }
 
 static void
@@ -137,8 +161,10 @@ may_restart(struct function *f)
 		f->restarts++;
 		return true;
 	}
-	log_error("'%s' failed %" PRIu32 " times within a minute: giving up",
-	    f->conf->command[0], f->restarts + 1);
+	if (f->restarts > 0)
+		log_error("'%s' ended %" PRIu32 " times within a minute: "
+			  "giving up",
+		    f->conf->command[0], f->restarts + 1);
 	return false;
 }
 
@@ -161,12 +187,26 @@ settle(struct function *f)
 	    f->backoff * 2 < BACKOFF_MAX ? f->backoff * 2 : BACKOFF_MAX;
 }
 
+/* Whether answers of a process that has exited are still to be read. */
+static bool
+has_answers(const struct function *f)
+{
+	int unread = 0;
+
+	return f->stalled ||
+	       (ioctl(f->out_fd, FIONREAD, &unread) == 0 && unread > 0);
+}
+
 static void
 on_timer(void *arg)
 {
 	struct function *f = arg;
 
 	if (f->child != NULL) { /* it has exited; its output stays open */
+		if (has_answers(f)) {
+			timer_set(f->loop, &f->timer, f->timer.at + OUTPUT_NS);
+			return;
+		}
 		feed_close(f->out);
 		f->out = NULL;
 		settle(f);
@@ -182,7 +222,8 @@ on_exited(void *arg, int status)
 
 	f->status = status;
 	describe(f, status);
-	count_doubt(f);
+	count_unread(f);
+	judge_unread(f);
 	drain_close(f->in);
 	f->in = NULL;
 	if (f->out != NULL)
@@ -209,7 +250,7 @@ on_in_end(void *arg, int r)
 	if (r != OK && f->status < 0 && !f->deaf) {
 		f->deaf = true;
 		log_debug("'%s' closed its input", f->conf->command[0]);
-		count_doubt(f);
+		count_unread(f);
 	}
 	drain_close(f->in);
 	f->in = NULL;
@@ -244,13 +285,16 @@ on_answers(void *arg, struct view *in, bool eof)
 	struct framing_msg m;
 	int r = OK;
 
+	f->stalled = false;
 	while (f->ops->wanted(f->arg)) {
 		if ((r = framing_get(f->framing, in, eof, &m)) != OK)
 			break;
 		f->ops->answer(f->arg, &m);
 	}
-	if (r == OK)
+	if (r == OK) {
+		f->stalled = true;
 		return FEED_WAIT;
+	}
 	if (r == ERR_MORE)
 		return FEED_MORE;
 	log_error("malformed output of '%s' at byte %" PRIu64 ": %s",
@@ -381,7 +425,7 @@ start(struct function *f)
 	if (r != OK)
 		return r;
 	f->status = -1;
-	f->deaf = false;
+	f->deaf = f->stalled = false;
 	if ((r = attach(f)) != OK) {
 		close_pipes(f);
 		return r;

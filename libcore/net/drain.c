@@ -50,8 +50,8 @@ end(struct drain *d, int r)
 	int closed = release(d);
 
 	d->state = DRAIN_ENDED;
-	buf_fini(&d->out);
 	d->ops->end(d->arg, r != OK ? r : closed);
+	buf_fini(&d->out); /* a drain that was closed is freed by a task */
 }
 
 /* One write of what waits; OK, or what the failure comes to. */

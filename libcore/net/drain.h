@@ -48,7 +48,7 @@ void drain_flush(struct drain *d);
 bool drain_full(struct drain *d);
 /* room() will be called when something has been written, and half is free. */
 void drain_ask(struct drain *d);
-/* Bytes that are not written yet. */
+/* Bytes that are not written yet; within end(), that never were. */
 size_t drain_waiting(const struct drain *d);
 
 /* Write what waits, then close (an owned fd) and call end(OK). */
