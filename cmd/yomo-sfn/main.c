@@ -77,6 +77,8 @@ check(const struct sfn_conf *conf)
 		    conf->out_tag);
 	if (conf->block > 0 && conf->format != FRAMING_RAW)
 		opts_usage_error("--block goes with --format raw");
+	if (conf->queue == 0)
+		opts_usage_error("--queue 0 would let nothing pass");
 	if (conf->common.zippers.n > 0 && tag_set_count(&conf->tags) > TAGS_MAX)
 		opts_usage_error("more than %d tags", TAGS_MAX);
 }

@@ -146,9 +146,10 @@ on_idle(void *arg)
 static void
 reject(struct sfn *s, const struct framing_msg *m, int r)
 {
-	log_error("a message of %zu bytes on tag 0x%" PRIx32
-		  " does not fit format '%s': %s",
-	    m->payload.len, m->tag, framing_name(s->conf->format), err_str(r));
+	log_error("left out a message of %zu bytes on tag 0x%" PRIx32
+		  ": it does not fit format '%s': %s",
+	    m->payload.len, m->tag, framing_name(s->conf->format),
+	    r == ERR_BAD ? framing_misfit(s->conf->format) : err_str(r));
 	if (s->status == EXIT_OK)
 		s->status = EXIT_DATA;
 }
@@ -466,6 +467,8 @@ open_output(struct sfn *s)
 
 	if (s->conf->has_out_tag)
 		return OK;
+	if (s->conf->command != NULL && !process_has_output())
+		return OK; /* the function may not need it, either */
 	return drain_open(&s->out, s->loop, &conf, &out_callbacks, s);
 }
 
@@ -554,6 +557,13 @@ tear_down(struct sfn *s)
 	setup_fini(&s->setup);
 }
 
+/* Whether we write standard output ourselves. */
+static bool
+needs_output(const struct sfn *s)
+{
+	return s->conf->has_out_tag ? is_pipe(s) : s->conf->command == NULL;
+}
+
 static int
 exit_for(int r)
 {
@@ -570,10 +580,20 @@ sfn_run(const struct sfn_conf *conf)
 		tear_down(&s);
 		return status;
 	}
+	if (needs_output(&s) && !process_has_output()) {
+		tear_down(&s);
+		log_error("standard output is closed");
+		return EXIT_OUTPUT;
+	}
 	if (is_pipe(&s) && conf->has_out_tag && isatty(STDOUT_FILENO)) {
 		tear_down(&s);
 		opts_usage_error("frames are not for a terminal: add -z ADDR, "
 				 "or | yomo-sfn");
+	}
+	if (is_pipe(&s) && isatty(STDIN_FILENO)) {
+		tear_down(&s);
+		opts_usage_error("frames do not come from a terminal: add "
+				 "-z ADDR, or yomo-source | before it");
 	}
 	if ((r = set_up(&s)) != OK) {
 		tear_down(&s);

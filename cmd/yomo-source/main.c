@@ -48,6 +48,8 @@ check(const struct source_conf *conf)
 {
 	if (conf->block > 0 && conf->format != FRAMING_RAW)
 		opts_usage_error("--block goes with --format raw");
+	if (conf->queue == 0)
+		opts_usage_error("--queue 0 would let nothing pass");
 	if (conf->block > conf->max_message)
 		opts_usage_error("--block is over --max-message");
 	if (conf->format == FRAMING_FRAMES &&

@@ -352,6 +352,12 @@ source_run(const struct source_conf *conf)
 		tear_down(&s);
 		return status;
 	}
+	if (is_pipe(&s) && !process_has_output()) {
+		tear_down(&s);
+		log_error("standard output is closed: add -z ADDR, or "
+			  "| yomo-sfn");
+		return EXIT_OUTPUT;
+	}
 	if (is_pipe(&s) && isatty(STDOUT_FILENO)) {
 		tear_down(&s);
 		opts_usage_error("frames are not for a terminal: add -z ADDR, "

@@ -403,3 +403,19 @@ framing_put(
 		return ERR_BAD;
 	return formats[kind].put(m, out);
 }
+
+const char *
+framing_misfit(enum framing_kind kind)
+{
+	static const char *const why[] = {
+	    [FRAMING_RAW] = "it is no message",
+	    [FRAMING_LINES] = "it holds a newline",
+	    [FRAMING_NUL] = "it holds a NUL byte",
+	    [FRAMING_LEN32] = "it is too long",
+	    [FRAMING_NETSTRING] = "it is no message",
+	    [FRAMING_JSON] = "its metadata is not text",
+	    [FRAMING_FRAMES] = "it has no tag",
+	};
+
+	return why[kind];
+}

@@ -87,4 +87,7 @@ uint64_t framing_offset(const struct framing *f);
 int framing_put(
     enum framing_kind kind, const struct framing_msg *m, struct buf *out);
 
+/* After ERR_BAD of framing_put(): why, in plain words. */
+const char *framing_misfit(enum framing_kind kind);
+
 #endif /* FRAMING_FRAMING_H */

@@ -13,9 +13,14 @@ read_zippers(struct setup *s, const struct common_conf *conf)
 	const char *one = getenv("YOMO_ZIPPER");
 	const char *const *v = conf->zippers.v;
 	size_t i, n = conf->zippers.n;
+	const char *why = "out of memory";
 	int r;
 
 	if (n == 0 && one != NULL && *one != '\0') {
+		if (common_check_zipper(NULL, one, &why) != OK) {
+			log_error("YOMO_ZIPPER: '%s': %s", one, why);
+			return ERR_BAD;
+		}
 		v = &one;
 		n = 1;
 	}
@@ -24,10 +29,8 @@ read_zippers(struct setup *s, const struct common_conf *conf)
 	if ((s->zippers = calloc(n, sizeof(*s->zippers))) == NULL)
 		return ERR_NOMEM;
 	for (i = 0; i < n; i++) {
-		if ((r = endpoint_parse(v[i], &s->zippers[i])) != OK) {
-			log_error("not the address of a zipper: '%s'", v[i]);
-			return r;
-		}
+		if ((r = endpoint_parse(v[i], &s->zippers[i])) != OK)
+			return r; /* out of memory: it has been checked */
 		s->n_zippers++;
 	}
 	return OK;

@@ -30,18 +30,25 @@ is_ignored(int signo)
 	return sigaction(signo, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
 }
 
+/* A socket that became descriptor 1 would be written to as output. */
+static void
+fill_standard_fds(void)
+{
+	/* To use what was closed is to fail, not to lose it in silence. */
+	static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1)
+			open("/dev/null", modes[fd]); /* the lowest: fd */
+}
+
 void
 process_begin(void)
 {
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
-	int fd;
 
-	/* A socket that became descriptor 1 would be written to as output. */
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd > STDERR_FILENO)
-		close(fd);
+	fill_standard_fds();
 	pipe_ignored = is_ignored(SIGPIPE);
 	hup_ignored = is_ignored(SIGHUP);
 	sigaction(SIGPIPE, &ignore, NULL);
@@ -52,6 +59,14 @@ process_begin(void)
 	 */
 	mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
 	mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+}
+
+bool
+process_has_output(void)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	return flags != -1 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
 bool

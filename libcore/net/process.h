@@ -8,10 +8,14 @@
 
 /*
  * Call first: opens /dev/null for each of descriptors 0, 1 and 2 that is
- * closed, ignores SIGPIPE, remembering whether it was ignored before, and
- * takes NOTIFY_SOCKET out of the environment.
+ * closed, the first two so that reading and writing fail, ignores SIGPIPE,
+ * remembering whether it was ignored before, and takes NOTIFY_SOCKET out of
+ * the environment.
  */
 void process_begin(void);
+
+/* Standard output was open for writing when the program began. */
+bool process_has_output(void);
 
 /* SIGHUP was ignored when the program began (nohup): leave it so. */
 bool process_hup_ignored(void);

@@ -25,10 +25,9 @@ size_text(uint64_t bytes, char out[SIZE_TEXT])
 }
 
 static void
-show(struct progress *p)
+show(const struct progress *p, uint64_t s, uint64_t rate)
 {
 	char line[160], size[SIZE_TEXT];
-	uint64_t s = (loop_clock() - p->began) / NS_PER_S;
 	ssize_t ignored;
 	int n;
 
@@ -36,12 +35,15 @@ show(struct progress *p)
 	    "%s%" PRIu64 " messages, %s, %" PRIu64 "/s, %" PRIu64 ":%02" PRIu64
 	    "%s",
 	    p->terminal ? "\r" : "", *p->messages, size_text(*p->bytes, size),
-	    *p->messages - p->messages_before, s / 60, s % 60,
-	    p->terminal ? "   " : "\n");
-	p->messages_before = *p->messages;
-	p->shown = true;
+	    rate, s / 60, s % 60, p->terminal ? "   " : "\n");
 	ignored = write(STDERR_FILENO, line, (size_t)n);
 	(void)ignored;
+}
+
+static uint64_t
+elapsed_s(const struct progress *p)
+{
+	return (loop_clock() - p->began) / NS_PER_S;
 }
 
 static void
@@ -49,7 +51,8 @@ on_second(void *arg)
 {
 	struct progress *p = arg;
 
-	show(p);
+	show(p, elapsed_s(p), *p->messages - p->messages_before);
+	p->messages_before = *p->messages;
 	timer_set(p->loop, &p->timer, p->timer.at + NS_PER_S);
 }
 
@@ -63,6 +66,7 @@ progress_open(struct progress *p, struct loop *l, bool wanted,
 	    .messages = messages,
 	    .bytes = bytes,
 	    .began = loop_clock(),
+	    .wanted = wanted,
 	    .terminal = isatty(STDERR_FILENO) != 0,
 	};
 	return wanted ? timer_set(l, &p->timer, p->began + NS_PER_S) : OK;
@@ -71,12 +75,15 @@ progress_open(struct progress *p, struct loop *l, bool wanted,
 void
 progress_close(struct progress *p)
 {
+	uint64_t s;
+
 	if (p->loop == NULL)
 		return;
 	timer_stop(p->loop, &p->timer);
-	if (!p->shown)
+	if (!p->wanted)
 		return;
-	show(p);
+	s = elapsed_s(p);
+	show(p, s, s > 0 ? *p->messages / s : *p->messages);
 	if (p->terminal && write(STDERR_FILENO, "\n", 1) < 0)
 		return;
 }

@@ -12,7 +12,7 @@ struct progress {
 	const uint64_t *bytes;
 	uint64_t began;
 	uint64_t messages_before;
-	bool shown;
+	bool wanted;
 	bool terminal; /* one line is written over and over */
 };
 
@@ -20,7 +20,7 @@ struct progress {
 int progress_open(struct progress *p, struct loop *l, bool wanted,
     const uint64_t *messages, const uint64_t *bytes);
 
-/* Show the final counts, if any were shown. */
+/* Show the final counts, and the rate over all the time, if wanted. */
 void progress_close(struct progress *p);
 
 #endif /* NET_PROGRESS_H */

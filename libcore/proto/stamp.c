@@ -39,14 +39,15 @@ add_extra(struct stamp *s, const char *text)
 	struct view key;
 
 	if (equals == NULL || equals == text) {
-		log_error("not KEY=VALUE: '%s'", text);
+		log_error("--meta: '%s' is not KEY=VALUE", text);
 		return ERR_BAD;
 	}
 	key = (struct view){(const uint8_t *)text, (size_t)(equals - text)};
 	if (view_equal(key, view_of(META_TID)) ||
 	    view_equal(key, view_of(META_SOURCE_ID)) ||
 	    view_equal(key, view_of(META_TARGET))) {
-		log_error("'%s' is not to be set with --meta", text);
+		log_error(
+		    "--meta: '%s' is a key that has its own meaning", text);
 		return ERR_BAD;
 	}
 	add(s, key, view_of(equals + 1));

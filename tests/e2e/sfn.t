@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 14
+plan 21
 
 seq 3 | yomo-source -F lines >"$out/three"
 
@@ -42,6 +42,28 @@ like "$(status status) $(cat "$out/status.err")" '^200 .*status 200' \
 run once yomo-sfn --max-restarts 0 -- sh -c 'exit 9' <"$out/three"
 is "$(status once) $(wc -l <"$out/once.err")" '9 1' \
     'a failure is said once where nothing is started again'
+
+# A message that the format cannot carry.
+printf 'a\nb' | yomo-source -b 3 >"$out/two-lines"
+cat "$out/two-lines" "$out/three" >"$out/mixed"
+run mixed yomo-sfn -F lines <"$out/mixed"
+is "$(status mixed) $(tr '\n' ' ' <"$out/mixed.out")" '65 1 2 3 ' \
+    'one message that does not fit does not stop the others'
+like "$(cat "$out/mixed.err")" 'holds a newline' 'and it says why'
+
+# Descriptors.
+run closed sh -c 'yomo-sfn >&-' <"$out/three"
+is "$(status closed)" 74 'a closed stdout is 74'
+run closed sh -c 'yomo-sfn -o 0x34 -- cat >&-' <"$out/three"
+is "$(status closed)" 74 'also where frames go there'
+run closed sh -c 'yomo-sfn -F lines -- sh -c "cat >&2" >&-' <"$out/three"
+is "$(status closed) $(cat "$out/closed.err")" $'0 1\n2\n3' \
+    'a function may do without'
+run closed sh -c 'yomo-sfn <&-'
+is "$(status closed)" 71 'a closed stdin is not an empty one'
+run tty script -qec yomo-sfn /dev/null
+like "$(status tty) $(cat "$out/tty.out")" '^64 .*-z ADDR' \
+    'frames are not read from a terminal'
 
 # A function sees nothing of ours.
 at=

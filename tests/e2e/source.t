@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# yomo-source in the hands of its users: paces, waits, mistakes.
+
+# shellcheck source=tests/e2e/lib.sh
+. "${0%/*}/lib.sh"
+plan 21
+
+# usage TEXT REGEX OPTIONS...: exits 64 and says why.
+usage() {
+	local text=$1 regex=$2
+
+	shift 2
+	yomo-source "$@" </dev/null >"$out/usage.out" 2>"$out/usage.err"
+	like "$? $(cat "$out/usage.err")" "^64 yomo-source: $regex" "$text"
+}
+
+usage 'a queue of nothing is refused' '--queue 0' --queue 0
+usage 'metadata without a value is refused' "--meta: 'room'" -m room
+usage 'metadata of ours is refused' "--meta: 'yomo-tid=1'" -m yomo-tid=1
+YOMO_ZIPPER=host:0 usage 'the environment is checked' "YOMO_ZIPPER: 'host:0'"
+
+# Descriptors that are closed, or are not what they should be.
+run closed sh -c 'echo x | yomo-source >&-'
+is "$(status closed)" 74 'a closed stdout is 74, also for input that is short'
+like "$(cat "$out/closed.err")" 'standard output is closed' 'and is said'
+run closed sh -c 'yomo-source <&-'
+is "$(status closed)" 71 'a closed stdin is not an empty one'
+run folder yomo-source <"$out"
+is "$(status folder)" 71 'a folder cannot be read'
+is "$(wc -l <"$out/folder.err")" 1 'which is said once'
+
+# The shortest message, the last block, each format both ways.
+printf '1234567890' >"$out/ten"
+is "$({ head -c 3; sleep 0.1; cat; } <"$out/ten" | yomo-source -b 4 |
+    yomo-sfn -F lines | tr '\n' ' ')" '1234 5678 90 ' \
+    'blocks are cut from reads of any size'
+for f in lines nul len32 netstring json frames; do
+	yomo-source -b 4 <"$out/ten" | yomo-sfn -F $f | yomo-source -F $f |
+	    yomo-sfn >"$out/$f.out"
+	same ten "$f.out" "what is written in $f can be read again"
+done
+
+# One message at a time, so far apart; what comes late is not made up for.
+paces() { # OPTIONS...: milliseconds between the lines that come
+	yomo-source -F lines "$@" | yomo-sfn -F lines | perl -MTime::HiRes=time \
+	    -ne 'printf "%d ", 1000 * (time - $t) if $t; $t = time'
+}
+# shellcheck disable=SC2046
+set -- $({ echo 1; sleep 0.7; seq 2 4; } | paces --every 200ms)
+is "$#" 3 '--every loses nothing'
+ok 'what comes late goes at once' test "$1" -ge 500 -a "$1" -lt 1500
+ok 'and those after it keep their distance' test "$2" -ge 100 -a "$3" -ge 100
+is "$(yes | yomo-source -F lines --every 1ms -c 3 | yomo-sfn -F lines)" \
+    $'y\ny\ny' '--count ends it'
+
+# Counts that are asked for come, however short the work was.
+seq 3 | yomo-source -F lines --progress 2>"$out/progress" >"$out/frames"
+is "$(cat "$out/progress")" '3 messages, 3 B, 3/s, 0:00' \
+    '--progress shows the counts at the end'
