@@ -89,7 +89,7 @@ flush(struct sfn *s)
 		return;
 	s->phase = SFN_FLUSHING;
 	for (i = 0; i < s->n_members; i++)
-		client_finish(s->members[i].client);
+		client_give_up(s->members[i].client);
 	if (s->out != NULL)
 		drain_finish(s->out);
 	end_if_flushed(s);
@@ -363,6 +363,15 @@ on_eof(void *arg)
 	stop(m->sfn, EXIT_OK);
 }
 
+/* End by itself, within --grace. */
+static void
+drain(struct sfn *s, int status)
+{
+	timer_set(
+	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
+	stop(s, status);
+}
+
 /* One zipper for good gone: we go too, the others would hide it. */
 static void
 on_done(void *arg, int status)
@@ -378,8 +387,10 @@ on_done(void *arg, int status)
 		s->status = status;
 	if (s->phase == SFN_FLUSHING)
 		end_if_flushed(s);
-	else
+	else if (is_pipe(s) || s->n_ready == 0)
 		loop_stop(s->loop, s->status);
+	else if (s->phase == SFN_RUNNING)
+		drain(s, status);
 }
 
 static const struct client_ops client_callbacks = {
@@ -419,14 +430,12 @@ on_signal(void *arg, int signo)
 	case PROCESS_DRAIN:
 		break;
 	}
-	if (s->n_ready < s->n_members) { /* nothing was taken yet */
+	if (s->n_ready == 0) { /* nothing was taken yet */
 		loop_stop(s->loop, EXIT_OK);
 		return;
 	}
 	process_stopping();
-	timer_set(
-	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
-	stop(s, EXIT_OK);
+	drain(s, EXIT_OK);
 }
 
 /* --- set-up --- */

@@ -57,7 +57,10 @@ end_input(struct source *s, int status)
 	if (s->feed != NULL)
 		feed_close(s->feed);
 	s->feed = NULL;
-	client_finish(s->client);
+	if (s->wish.signo != 0)
+		client_give_up(s->client);
+	else
+		client_finish(s->client);
 }
 
 /* --- messages --- */
@@ -276,7 +279,7 @@ on_signal(void *arg, int signo)
 	timer_set(
 	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
 	if (s->feed == NULL) {
-		end_input(s, s->status);
+		client_give_up(s->client); /* the input is over */
 		return;
 	}
 	feed_stop(s->feed);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,9 @@ struct client {
 	bool deaf;
 	bool fin_came;
 	bool lost_reader;
+	bool malformed; /* what the pipe brought; nothing more is read */
+	bool giving_up; /* no connection is worth waiting for */
+	uint64_t bytes_in;
 	struct client_counts counts;
 };
 
@@ -248,6 +252,8 @@ finish_with(struct client *c, int status)
 		return;
 	if (status == EXIT_OK && c->counts.in_doubt > 0)
 		status = EXIT_LOST;
+	if (status == EXIT_OK && c->malformed)
+		status = EXIT_DATA;
 	drop_link(c, HELLO_CLOSE_EVICT, farewell(c));
 	resolve_cancel(c->resolve);
 	c->resolve = NULL;
@@ -310,6 +316,10 @@ lose(struct client *c)
 	log_debug("%s: %s", client_peer(c), c->why);
 	settle_queue(c);
 	drop_link(c, 0, "");
+	if (c->giving_up && c->out.n == 0) {
+		finish_with(c, EXIT_OK);
+		return;
+	}
 	if (was) {
 		c->counts.lost++;
 		c->backoff = 0;
@@ -494,8 +504,11 @@ take_data(struct client *c, const struct frame *f)
 	struct data_frame d;
 
 	if (data_frame_get(f->body, &d) != OK) {
-		fail_with(c, is_pipe(c) ? EXIT_DATA : EXIT_PROTOCOL,
-		    "malformed Data frame from", client_peer(c));
+		if (is_pipe(c))
+			c->malformed = true;
+		else
+			fail_with(c, EXIT_PROTOCOL, "malformed Data frame from",
+			    client_peer(c));
 		return false;
 	}
 	if (c->deaf)
@@ -535,17 +548,28 @@ take_frame(struct client *c, const struct frame *f)
 	return true;
 }
 
+/* What a pipe brings is no frame: the end of input, but for the status. */
+static void
+give_up_reading(struct client *c, const char *why)
+{
+	log_error("malformed input at byte %" PRIu64 ": %s",
+	    c->bytes_in - c->in.waiting, why);
+	c->malformed = true;
+	c->ops->eof(c->arg);
+}
+
 static void
 take_frames(struct client *c)
 {
 	struct link *l = c->link;
 	struct slab *s;
+	const char *why;
 	struct frame f;
 	size_t at;
 	bool taken;
 	int r = OK;
 
-	while (!c->held) {
+	while (!c->held && !c->malformed) {
 		r = intake_next(&c->in, &f);
 		if (r == ERR_MORE && intake_advance(&c->in))
 			continue;
@@ -560,20 +584,25 @@ take_frames(struct client *c)
 		if (!taken) {
 			intake_back(&c->in, at);
 			c->held = true;
+			if (c->malformed)
+				give_up_reading(c, "not a Data frame");
 		}
 	}
+	if (c->malformed)
+		return;
 	if (r == ERR_BAD || r == ERR_LIMIT) {
-		fail_with(c, is_pipe(c) ? EXIT_DATA : EXIT_PROTOCOL,
-		    is_pipe(c) ? "cannot read frames" : "protocol error by",
-		    r == ERR_BAD ? "not a frame" : "a frame is too long");
+		why = r == ERR_BAD ? "not a frame" : "the frame is too long";
+		if (is_pipe(c))
+			give_up_reading(c, why);
+		else
+			fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
 		return;
 	}
 	credit(c);
 	if (!c->held && c->fin_came && c->ops->eof != NULL && is_pipe(c)) {
 		c->fin_came = false;
 		if (c->in.waiting > 0)
-			fail_with(c, EXIT_DATA, "cannot read frames",
-			    "the input ends within a frame");
+			give_up_reading(c, "the input ends within this frame");
 		else
 			c->ops->eof(c->arg);
 	}
@@ -605,7 +634,10 @@ on_bytes(void *arg, struct view bytes)
 	c->unused += bytes.len;
 	if (!intake_fits(&c->in, bytes.len) && !c->held)
 		take_frames(c);
-	if (c->link != NULL && intake_put(&c->in, bytes) != OK)
+	if (c->link == NULL)
+		return;
+	c->bytes_in += bytes.len;
+	if (intake_put(&c->in, bytes) != OK)
 		fail_with(
 		    c, EXIT_SYSTEM, "cannot receive from", "out of memory");
 }
@@ -911,6 +943,15 @@ client_finish(struct client *c)
 		return;
 	set_state(c, CLIENT_ENDING);
 	link_finish(c->link);
+}
+
+void
+client_give_up(struct client *c)
+{
+	c->giving_up = true;
+	client_finish(c);
+	if (c->state < CLIENT_READY && c->out.n == 0)
+		finish_with(c, EXIT_OK);
 }
 
 struct client_counts

@@ -52,7 +52,10 @@ struct client_ops {
 	bool (*other)(void *arg, const struct frame *f);
 	/* After client_full() said true: there is room again. */
 	void (*room)(void *arg);
-	/* The pipe link: input has ended, every frame was taken. */
+	/*
+	 * The pipe link: input has ended, every frame was taken.  Or it was
+	 * malformed, which is said; then client_finish() gives done(65).
+	 */
 	void (*eof)(void *arg);
 	/* The last call: status is an exit code, 0 after client_finish(). */
 	void (*done)(void *arg, int status);
@@ -84,6 +87,12 @@ void client_deafen(struct client *c);
  * it all: done(0) then, done(75) if something is in doubt.
  */
 void client_finish(struct client *c);
+
+/*
+ * The same, but if nothing is queued while there is no connection, do not wait
+ * for one.
+ */
+void client_give_up(struct client *c);
 
 struct client_counts {
 	uint64_t sent;	   /* messages queued */

@@ -4,9 +4,25 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 21
+plan 33
 
 seq 3 | yomo-source -F lines >"$out/three"
+
+# Malformed input is the end, but not of what came before it.
+garbage() {
+	cat "$out/three"
+	printf garbage
+}
+garbage >"$out/bad"
+size=$(stat -c %s "$out/three")
+run bad yomo-sfn -F lines -- sh -c 'sleep 0.2; cat' <"$out/bad"
+is "$(status bad)" 65 'a frame that is none is 65'
+is "$(cat "$out/bad.out")" $'1\n2\n3' 'the function has what came before it'
+like "$(cat "$out/bad.err")" "byte $size: " 'the offset is said'
+is "$(wc -l <"$out/bad.err")" 1 'once'
+run answers yomo-sfn -o 0x34 -F lines -- cat <"$out/bad"
+is "$(status answers) $(yomo-sfn -t 0x34 -F lines <"$out/answers.out" |
+    tr '\n' ' ')" '65 1 2 3 ' 'and its answers go out'
 
 # A function that has ended is read to the end, however slow we are read.
 seq 40000 >"$out/many"
@@ -64,6 +80,43 @@ is "$(status closed)" 71 'a closed stdin is not an empty one'
 run tty script -qec yomo-sfn /dev/null
 like "$(status tty) $(cat "$out/tty.out")" '^64 .*-z ADDR' \
     'frames are not read from a terminal'
+
+# It says that it has a message, and goes on with it when it is told to.
+later='read -r x; echo "got $x" >&2; read -r _ <"$0"; echo "$x"; cat'
+
+# Two zippers, of which one never comes: what the other sent is not dropped.
+zipper
+mkfifo "$out/go"
+start sfn yomo-sfn -v -z "$at" -z unix:"$out/nobody" --connect-timeout 0 \
+    -- sh -c "$later" "$out/go"
+seen sfn.err 'connected to'
+seq 3 | yomo-source -z "$at" -b 6
+seen sfn.err 'got 1'
+kill "${pid_of[sfn]}"
+echo >"$out/go"
+ended sfn 0 'SIGTERM: with one zipper of two'
+is "$(tr '\n' ' ' <"$out/sfn.out")" '1 2 3 ' 'the function gets what came'
+
+# One of two zippers refuses for good, later: the function has what came.
+start sfn yomo-sfn -R 3 -z "$at" --retry 0 -- sh -c "$later" "$out/go"
+wait_for sfn
+seq 3 | yomo-source -z "$at" -b 6
+seen sfn.err 'got 1'
+start usr1 yomo-sfn -R 3 -z "$at"
+wait_for usr1
+kill -USR1 "${pid_of[usr1]}"
+ok 'SIGUSR1: a sink says how it is' seen usr1.err '0 messages'
+stop zipper KILL
+seen sfn.err 'lost the connection'
+echo >"$out/go"
+ended sfn 75 'a lost zipper is 75 with --retry 0'
+is "$(tr '\n' ' ' <"$out/sfn.out")" '1 2 3 ' 'and the function gets what came'
+
+# Nothing is under way: a sink ends although its zipper is gone.
+seen usr1.err 'lost the connection'
+stop usr1
+is "$(status usr1)" 0 'SIGTERM: a sink without its zipper ends'
+unlike "$(cat "$out/usr1.err")" grace 'at once'
 
 # A function sees nothing of ours.
 at=

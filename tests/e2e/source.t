@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 21
+plan 23
 
 # usage TEXT REGEX OPTIONS...: exits 64 and says why.
 usage() {
@@ -58,3 +58,15 @@ is "$(yes | yomo-source -F lines --every 1ms -c 3 | yomo-sfn -F lines)" \
 seq 3 | yomo-source -F lines --progress 2>"$out/progress" >"$out/frames"
 is "$(cat "$out/progress")" '3 messages, 3 B, 3/s, 0:00' \
     '--progress shows the counts at the end'
+
+# The zipper is gone for good, and so is what we had to say: no grace period.
+mkfifo "$out/in"
+exec {in}<>"$out/in"
+zipper
+start source yomo-source -R 3 -z "$at" --grace 1m <&"$in"
+wait_for source
+stop zipper KILL
+seen source.err 'lost the connection'
+stop source
+is "$(status source)" 0 'SIGTERM: who waits for a zipper with nothing to send ends'
+unlike "$(cat "$out/source.err")" 'grace' 'and at once'
