@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 27
+plan 29
 
 # function_ends STATUS NAME COMMAND...: so ends one that is not started again.
 function_ends() { # WANT NAME COMMAND...
@@ -31,6 +31,15 @@ function_ends 0 'a function that never reads and exits is no error' \
     sh -c 'echo unasked'
 is "$(cat "$out/f.out")" unasked 'what it writes without being asked is there'
 
+yes | yomo-source -F lines | yomo-sfn -F lines -- head -n 1 >"$out/f.out"
+is "${PIPESTATUS[2]} $(cat "$out/f.out")" '0 y' \
+    'a function that has had enough ends it with 0'
+seq 50000 | yomo-source -F lines | yomo-sfn -F lines -- sh -c '
+    if [ -e "$0" ]; then exec tail -n 1; fi
+    : >"$0"; read -r x; exit 9' "$out/failed-once" >"$out/f.out" 2>"$out/f.err"
+is "${PIPESTATUS[2]} $(cat "$out/f.out")" '75 50000' \
+    'what one that failed had not read makes it 75, whatever comes later'
+
 # Without an answer to each message, and with answers to none.
 printf 'a\nb\nc\n' | yomo-source -F lines |
     yomo-sfn -o 0x34 -F lines -- sh -c 'echo first; grep --line-buffered b;
@@ -40,9 +49,9 @@ is "$(cat "$out/some")" $'first\nb\nlast' \
 
 zipper
 start sink yomo-sfn -R 3 -z "$at" -t 0x34 -F lines -c 1
+wait_for sink
 start clock yomo-sfn -R 3 -z "$at" -o 0x34 -F lines -- \
     sh -c 'echo tick; exec cat >/dev/null'
-wait_for sink
 wait_for clock
 ended sink 0 'a function on the network may write without being asked'
 is "$(cat "$out/sink.out")" tick 'and it arrives'
