@@ -33,6 +33,7 @@ struct source {
 	uint64_t next_at; /* when the next message may go */
 	uint64_t messages;
 	uint64_t bytes;
+	size_t unfinished; /* bytes of a message whose end has not come */
 	bool reading;
 	bool input_over;
 	struct process_wish wish; /* to end */
@@ -144,8 +145,10 @@ on_input(void *arg, struct view *in, bool eof)
 	}
 	if (r == OK)
 		return FEED_WAIT;
-	if (r == ERR_MORE)
+	if (r == ERR_MORE) {
+		s->unfinished = in->len;
 		return FEED_MORE;
+	}
 	if (r == ERR_NOMEM) {
 		log_error("out of memory for a message");
 		end_input(s, EXIT_SYSTEM);
@@ -162,6 +165,10 @@ on_input_end(void *arg, int r)
 {
 	struct source *s = arg;
 
+	if (s->wish.signo != 0 && s->unfinished > 0)
+		log_info("%zu bytes were read of a message whose end did not "
+			 "come: it is not sent",
+		    s->unfinished);
 	end_input(s, r == OK ? EXIT_OK : EXIT_SYSTEM);
 }
 
@@ -217,7 +224,11 @@ static void
 on_done(void *arg, int status)
 {
 	struct source *s = arg;
+	uint64_t waiting = client_counts(s->client).waiting;
 
+	if (status == EXIT_LOST && waiting > 0)
+		log_error(
+		    "%" PRIu64 " bytes of messages were never sent", waiting);
 	loop_stop(s->loop, status != EXIT_OK ? status : s->status);
 }
 

@@ -24,6 +24,16 @@ common_check_zipper(void *conf, const char *value, const char **why)
 }
 
 int
+common_check_count(void *conf, const char *value, const char **why)
+{
+	uint64_t n;
+
+	(void)conf;
+	*why = "not a number such as 100 or 10K";
+	return values_size(value, &n);
+}
+
+int
 common_parse_ready_fd(void *conf, const char *value, const char **why)
 {
 	struct common_conf *c = conf;

@@ -107,6 +107,7 @@ enum common_log_format {
 
 /* For the tables: conf begins with a struct common_conf. */
 int common_check_zipper(void *conf, const char *value, const char **why);
+int common_check_count(void *conf, const char *value, const char **why);
 int common_parse_ready_fd(void *conf, const char *value, const char **why);
 
 /*

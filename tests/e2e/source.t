@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 23
+plan 29
 
 # usage TEXT REGEX OPTIONS...: exits 64 and says why.
 usage() {
@@ -16,6 +16,7 @@ usage() {
 }
 
 usage 'a queue of nothing is refused' '--queue 0' --queue 0
+usage 'a count is a number' "--count: '-1': not a number" -c -1
 usage 'metadata without a value is refused' "--meta: 'room'" -m room
 usage 'metadata of ours is refused' "--meta: 'yomo-tid=1'" -m yomo-tid=1
 YOMO_ZIPPER=host:0 usage 'the environment is checked' "YOMO_ZIPPER: 'host:0'"
@@ -70,3 +71,26 @@ seen source.err 'lost the connection'
 stop source
 is "$(status source)" 0 'SIGTERM: who waits for a zipper with nothing to send ends'
 unlike "$(cat "$out/source.err")" 'grace' 'and at once'
+
+# What was read of a message that is not whole is no message, but is said.
+at=
+zipper
+start source yomo-source -R 3 -F lines <&"$in"
+wait_for source
+printf 'whole\nhalf' >&"$in"
+seen source.out whole
+stop source
+is "$(status source) $(yomo-sfn -F lines <"$out/source.out")" '0 whole' \
+    'SIGTERM: what is whole is sent'
+like "$(cat "$out/source.err")" ' 4 bytes' 'and what is not is said'
+
+# The zipper does not come back: what waited for it is said.
+start source yomo-source -R 3 -z "$at" --retry 2s --linger 0 -F lines <&"$in"
+wait_for source
+stop zipper KILL
+seen source.err 'lost the connection'
+echo 'never sent' >&"$in"
+ended source 75 'a zipper that does not come back is 75'
+like "$(cat "$out/source.err")" 'cannot come back' 'which is said'
+like "$(cat "$out/source.err")" '[0-9]+ bytes of messages were never sent' \
+    'and how much waited for it'
