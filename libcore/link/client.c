@@ -12,6 +12,8 @@
 #include "link/pipelink.h"
 #include "link/quiclink.h"
 #include "net/resolve.h"
+#include "proto/doubt.h"
+#include "proto/greeting.h"
 #include "proto/hello.h"
 
 #define NS_PER_MS 1000000ull
@@ -140,75 +142,12 @@ name_peer(struct client *c)
 		    e->host, v6 ? "]" : "", e->port);
 }
 
-/* --- what is queued --- */
-
-/* Call fn for each frame of an entry with the offset of its end. */
-static void
-each_frame(struct view bytes, void (*fn)(void *arg, uint8_t type, size_t end),
-    void *arg)
-{
-	struct view left = bytes;
-	struct frame f;
-
-	while (frame_get(&left, SIZE_MAX, &f) == OK)
-		fn(arg, f.type, bytes.len - left.len);
-}
-
-struct doubt {
-	size_t from;
-	size_t to;
-	uint64_t n;
-	size_t whole;
-};
-
-static void
-weigh(void *arg, uint8_t type, size_t end)
-{
-	struct doubt *d = arg;
-
-	if (end > d->from && end <= d->to && type == FRAME_DATA)
-		d->n++;
-	if (end <= d->to)
-		d->whole = end;
-}
-
-/* Messages whose last byte was sent and not acknowledged. */
-static uint64_t
-count_doubt(const struct outq *q)
-{
-	const struct outq_entry *e;
-	struct doubt d = {0};
-	size_t i;
-
-	for (i = 0; i < q->n && i <= q->next; i++) {
-		e = outq_at(q, i);
-		d.from = i == 0 ? q->acked : 0;
-		d.to = i < q->next ? e->len : q->sent;
-		each_frame(
-		    (struct view){e->slab->data + e->off, e->len}, weigh, &d);
-	}
-	return d.n;
-}
-
-static size_t
-whole_frames(struct view bytes, size_t sent)
-{
-	struct doubt d = {.to = sent};
-
-	each_frame(bytes, weigh, &d);
-	return d.whole;
-}
-
+/* The link is broken: see what became of what was queued. */
 static void
 settle_queue(struct client *c)
 {
-	uint64_t n = count_doubt(&c->out);
+	uint64_t n = doubt_settle(&c->out);
 
-	outq_restart(&c->out, whole_frames);
-	/* A greeting that was not sent: the next link has one of its own. */
-	if (c->out.n > 0 && outq_at(&c->out, 0)->count == 0)
-		outq_drop_first(&c->out);
-	outq_set_gate(&c->out, SIZE_MAX);
 	c->counts.in_doubt += n;
 	if (n > 0)
 		log_error("connection to '%s' lost: %llu messages in doubt",
@@ -356,40 +295,19 @@ on_deadline(void *arg)
 static int
 send_greeting(struct client *c)
 {
-	char id[AUTH_ID_SIZE + 16];
-	struct handshake h = {
-	    .name = view_of(c->conf->name),
-	    .client_type = (uint8_t)c->conf->type,
-	    .version = view_of(FRAME_SPEC),
-	    .target = view_of(c->conf->target),
+	const struct client_conf *conf = c->conf;
+	struct greeting g = {
+	    .name = conf->name,
+	    .id = conf->id,
+	    .attempt = c->attempts++,
+	    .type = conf->type,
+	    .tags = conf->tags,
+	    .n_tags = conf->n_tags,
+	    .target = conf->target,
+	    .credential = conf->credential,
 	};
-	uint8_t *tags, *frame;
-	size_t i, n;
-	int r;
 
-	snprintf(id, sizeof(id), "%s-%u", c->conf->id, c->attempts++);
-	h.id = view_of(id);
-	if (c->conf->credential != NULL) {
-		h.auth_name = credential_name(c->conf->credential);
-		h.auth_payload = credential_payload(c->conf->credential);
-	}
-	if ((tags = malloc(c->conf->n_tags * 4 + 1)) == NULL)
-		return ERR_NOMEM;
-	for (i = 0; i < c->conf->n_tags; i++)
-		handshake_put_tag(tags + 4 * i, c->conf->tags[i]);
-	h.tags = (struct view){tags, c->conf->n_tags * 4};
-	n = handshake_size(&h);
-	if ((frame = malloc(n)) == NULL) {
-		free(tags);
-		return ERR_NOMEM;
-	}
-	handshake_put(frame, &h);
-	r = outq_put_first(&c->out, (struct view){frame, n});
-	/* Messages that were kept wait for the Ack. */
-	outq_set_gate(&c->out, n);
-	free(frame);
-	free(tags);
-	return r;
+	return greeting_queue(&g, &c->out);
 }
 
 static void
