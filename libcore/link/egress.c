@@ -38,8 +38,11 @@ transmit(struct egress *e, const uint8_t *bytes, const struct quic_burst *b)
 int
 egress_send(struct egress *e, const uint8_t *bytes, const struct quic_burst *b)
 {
-	int r = transmit(e, bytes, b);
+	int r;
 
+	if (e->abandoned)
+		return OK;
+	r = transmit(e, bytes, b);
 	if (r == ERR_GONE)
 		return r;
 	if (r != ERR_MORE)
@@ -70,19 +73,29 @@ egress_unwait(struct egress *e, struct egress_waiter *w)
 	TAILQ_REMOVE(&e->waiters, w, link);
 }
 
-void
-egress_room(struct egress *e)
+static void
+let_go(struct egress *e)
 {
 	struct egress_waiter *w;
 
-	if (e->held != NULL) {
-		if (transmit(e, e->held, &e->burst) == ERR_MORE)
-			return;
-		free(e->held);
-		e->held = NULL;
-	}
+	free(e->held);
+	e->held = NULL;
 	while ((w = TAILQ_FIRST(&e->waiters)) != NULL) {
 		egress_unwait(e, w);
 		w->room(w->arg);
 	}
+}
+
+void
+egress_abandon(struct egress *e)
+{
+	e->abandoned = true;
+	let_go(e);
+}
+
+void
+egress_room(struct egress *e)
+{
+	if (e->held == NULL || transmit(e, e->held, &e->burst) != ERR_MORE)
+		let_go(e);
 }

@@ -23,6 +23,7 @@ struct egress {
 	struct udp *udp;	 /* owned */
 	uint8_t *held;		 /* a burst that did not go; NULL: none */
 	struct quic_burst burst; /* its description */
+	bool abandoned;
 	TAILQ_HEAD(, egress_waiter) waiters;
 };
 
@@ -42,6 +43,9 @@ int egress_send(
 
 void egress_wait(struct egress *e, struct egress_waiter *w);
 void egress_unwait(struct egress *e, struct egress_waiter *w);
+
+/* The program ends: what did not go never will, and nobody waits any more. */
+void egress_abandon(struct egress *e);
 
 /* The socket has room: for udp_ops.room. */
 void egress_room(struct egress *e);

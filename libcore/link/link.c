@@ -21,6 +21,12 @@ link_consumed(struct link *l, size_t n)
 }
 
 void
+link_widen(struct link *l, size_t n)
+{
+	l->kind->widen(l, n);
+}
+
+void
 link_close(struct link *l, uint64_t code, const char *reason)
 {
 	if (l == NULL)

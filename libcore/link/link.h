@@ -71,6 +71,9 @@ void link_finish(struct link *l);
 /* n bytes given to bytes() have been used. */
 void link_consumed(struct link *l, size_t n);
 
+/* Let the peer send n bytes more ahead of link_consumed(), for good. */
+void link_widen(struct link *l, size_t n);
+
 /*
  * Tell the peer (if it still is there) code and reason, and free the link: no
  * callback comes any more, the queue is no longer touched.
@@ -81,6 +84,7 @@ void link_close(struct link *l, uint64_t code, const char *reason);
 struct link_kind {
 	void (*wake)(struct link *l);
 	void (*consumed)(struct link *l, size_t n);
+	void (*widen)(struct link *l, size_t n);
 	void (*close)(struct link *l, uint64_t code, const char *reason);
 };
 

@@ -199,7 +199,7 @@ admit(struct unix_door *d, int fd)
 		close(fd);
 		return;
 	}
-	if (pipelink_socket(&link, l->loop, fd, NULL, &no_ops, NULL) != OK)
+	if (pipelink_accept(&link, l->loop, fd, &no_ops, NULL) != OK)
 		return;
 	if (!l->ops->accept(l->arg, link))
 		link_close(link, 0, "");
@@ -366,6 +366,10 @@ listener_free(struct listener *l)
 	if (l == NULL)
 		return;
 	listener_stop(l);
+	/* Links that were closed and could not say so yet go without. */
+	TAILQ_FOREACH(port, &l->ports, link)
+		egress_abandon(&port->egress);
+	loop_flush(l->loop);
 	quic_server_free(l->server);
 	while ((port = TAILQ_FIRST(&l->ports)) != NULL)
 		close_port(port);

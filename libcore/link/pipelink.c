@@ -18,6 +18,8 @@
 
 /* Bytes taken from the descriptor and not yet used, at most about. */
 #define WINDOW (1u << 20)
+/* The same for a stranger, until link_widen(). */
+#define WINDOW_FIRST (68u << 10)
 /* Bytes handed to the descriptor's buffer at a time. */
 #define WRITE_AHEAD (256u << 10)
 #define VECTORS 64
@@ -28,7 +30,8 @@ struct pipelink {
 	struct feed *feed;
 	struct drain *drain;
 	struct task task;
-	int socket; /* -1: pipes */
+	int socket;    /* -1: pipes */
+	size_t window; /* bytes it may take ahead of link_consumed() */
 	size_t unread;
 	bool waiting; /* feed was told to wait */
 	bool came;
@@ -208,7 +211,7 @@ on_take(void *arg, struct view *in, bool eof)
 	k->link.ops->bytes(k->link.arg, bytes);
 	if (k->deaf)
 		return read_the_rest(k);
-	k->waiting = k->unread >= WINDOW;
+	k->waiting = k->unread >= k->window;
 	return k->waiting ? FEED_WAIT : FEED_MORE;
 }
 
@@ -301,15 +304,30 @@ wake(struct link *l)
 }
 
 static void
+read_on(struct pipelink *k)
+{
+	if (!k->waiting || k->unread >= k->window / 2)
+		return;
+	k->waiting = false;
+	feed_resume(k->feed);
+}
+
+static void
 consumed(struct link *l, size_t n)
 {
 	struct pipelink *k = (struct pipelink *)l;
 
 	k->unread -= n;
-	if (k->waiting && k->unread < WINDOW / 2) {
-		k->waiting = false;
-		feed_resume(k->feed);
-	}
+	read_on(k);
+}
+
+static void
+widen(struct link *l, size_t n)
+{
+	struct pipelink *k = (struct pipelink *)l;
+
+	k->window += n;
+	read_on(k);
 }
 
 /* A socket has no close codes: who must stay away is told by a Goaway. */
@@ -342,6 +360,7 @@ close_link(struct link *l, uint64_t code, const char *reason)
 static const struct link_kind kind = {
     .wake = wake,
     .consumed = consumed,
+    .widen = widen,
     .close = close_link,
 };
 
@@ -384,6 +403,7 @@ make(struct loop *loop, struct outq *out, const struct link_ops *ops, void *arg)
 	k->link.out = out;
 	k->loop = loop;
 	k->socket = -1;
+	k->window = WINDOW;
 	k->task = (struct task){.fn = step, .arg = k};
 	return k;
 }
@@ -442,6 +462,17 @@ pipelink_socket(struct link **l, struct loop *loop, int fd, struct outq *out,
 	task_post(loop, &k->task);
 	*l = &k->link;
 	return OK;
+}
+
+int
+pipelink_accept(struct link **l, struct loop *loop, int fd,
+    const struct link_ops *ops, void *arg)
+{
+	int r = pipelink_socket(l, loop, fd, NULL, ops, arg);
+
+	if (r == OK)
+		((struct pipelink *)*l)->window = WINDOW_FIRST;
+	return r;
 }
 
 int

@@ -17,6 +17,13 @@ int pipelink_socket(struct link **l, struct loop *loop, int fd,
     struct outq *out, const struct link_ops *ops, void *arg);
 
 /*
+ * The same for a stranger, who may send little ahead until link_widen(); the
+ * queue is set later.
+ */
+int pipelink_accept(struct link **l, struct loop *loop, int fd,
+    const struct link_ops *ops, void *arg);
+
+/*
  * Connect to the unix socket at path.
  * ERR_GONE  nobody listens there; else ERR_SYS, said in the log
  */

@@ -148,7 +148,9 @@ step(void *arg)
 	if (!transmit(k))
 		task_post(k->loop, &k->task);
 	report_end(k);
-	if (l->ops == NULL && !egress_is_full(k->egress)) {
+	/* A client does not outlive its program to say that it is gone. */
+	if (l->ops == NULL &&
+	    (k->egress == &k->own || !egress_is_full(k->egress))) {
 		release(k);
 		return;
 	}
@@ -319,6 +321,7 @@ close_link(struct link *l, uint64_t code, const char *reason)
 static const struct link_kind kind = {
     .wake = wake,
     .consumed = consumed,
+    .widen = consumed, /* QUIC counts up: more is more */
     .close = close_link,
 };
 

@@ -12,6 +12,8 @@
 #define QUICLINK_KEEP_ALIVE_NS (2 * 1000000000ull)
 #define QUICLINK_HANDSHAKE_NS (3 * 1000000000ull)
 #define QUICLINK_WINDOW (2u << 20)
+/* What a stranger may send: the longest greeting, HELLO_MAX and its header. */
+#define QUICLINK_WINDOW_FIRST (68u << 10)
 
 /*
  * Begin to connect to peer; up() or down() follows.  host is what the

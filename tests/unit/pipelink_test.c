@@ -110,6 +110,34 @@ a_fin_comes_after_everything_and_the_other_way_stays_open(void **state)
 	assert_int_equal(a.end.kind, LINK_CLOSED);
 }
 
+/* Little is taken from one who has not shown who he is. */
+static void
+a_stranger_may_send_little_until_the_link_is_widened(void **state)
+{
+	size_t before;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(
+	    pipelink_socket(&a.link, rig_loop, fds[0], &a.out, &rig_ops, &a),
+	    OK);
+	assert_int_equal(
+	    pipelink_accept(&b.link, rig_loop, fds[1], &rig_ops, &b), OK);
+	b.link->out = &b.out;
+	b.lazy = true;
+	rig_send(&a, 0, 8u << 20);
+	UNTIL(b.in.len > 0);
+	turns_run(rig_loop, 200);
+	before = b.in.len;
+	assert_true(before < 600000);
+	link_widen(b.link, 1u << 20);
+	UNTIL(b.in.len >= 1u << 20);
+	turns_run(rig_loop, 200);
+	assert_true(b.in.len < (1u << 20) + 600000);
+}
+
 /* What the peer has no room for is not taken from it. */
 static void
 who_does_not_consume_is_not_sent_more(void **state)
@@ -517,6 +545,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(bytes_go_both_ways_in_order),
 	    TEST(a_fin_comes_after_everything_and_the_other_way_stays_open),
+	    TEST(a_stranger_may_send_little_until_the_link_is_widened),
 	    TEST(who_does_not_consume_is_not_sent_more),
 	    TEST(nothing_is_acknowledged_before_it_is_written),
 	    TEST(what_a_lost_peer_never_got_stays_queued),
