@@ -18,6 +18,13 @@ outq_init(struct outq *q, size_t limit)
 	    .limit = limit, .gate = SIZE_MAX, .fill_cap = FILL_MIN};
 }
 
+static void
+free_ring(struct outq *q)
+{
+	free(q->ring);
+	slab_uncount(q->cap * sizeof(*q->ring));
+}
+
 void
 outq_fini(struct outq *q)
 {
@@ -26,7 +33,7 @@ outq_fini(struct outq *q)
 	for (i = 0; i < q->n; i++)
 		slab_unref(outq_at(q, i)->slab);
 	slab_unref(q->fill);
-	free(q->ring);
+	free_ring(q);
 	outq_init(q, q->limit);
 }
 
@@ -69,7 +76,8 @@ grow(struct outq *q)
 		return ERR_NOMEM;
 	for (i = 0; i < q->n; i++)
 		ring[i] = *outq_at(q, i);
-	free(q->ring);
+	free_ring(q);
+	slab_count(cap * sizeof(*ring));
 	q->ring = ring;
 	q->cap = cap;
 	q->head = 0;
@@ -303,7 +311,7 @@ give_back(struct outq *q)
 	slab_unref(q->fill);
 	q->fill = NULL;
 	q->fill_cap = FILL_MIN;
-	free(q->ring);
+	free_ring(q);
 	q->ring = NULL;
 	q->cap = 0;
 	q->head = 0;
@@ -358,6 +366,23 @@ outq_drop_first(struct outq *q)
 	q->unsent -= outq_at(q, 0)->len;
 	q->next++; /* which pop() takes back */
 	pop(q);
+}
+
+struct outq_loss
+outq_left(const struct outq *q)
+{
+	struct outq_loss left = {0};
+	const struct outq_entry *e;
+	size_t i;
+
+	for (i = 0; i < q->n; i++) {
+		e = outq_at(q, i);
+		if (e->count == 0)
+			continue;
+		left.messages += e->count;
+		left.bytes += e->len;
+	}
+	return left;
 }
 
 void

@@ -28,6 +28,11 @@ struct outq_entry {
 	uint32_t count; /* messages */
 };
 
+struct outq_loss {
+	uint64_t messages;
+	uint64_t bytes;
+};
+
 struct outq {
 	struct outq_entry *ring;
 	size_t cap;  /* of ring: a power of two, or 0 */
@@ -97,13 +102,11 @@ void outq_restart(
 /* Forget the oldest entry, of which nothing was sent. */
 void outq_drop_first(struct outq *q);
 
+/* The messages in it, whose last entry's bytes were not all acknowledged. */
+struct outq_loss outq_left(const struct outq *q);
+
 /* Give back what an empty queue does not need: for when it falls idle. */
 void outq_trim(struct outq *q);
-
-struct outq_loss {
-	uint64_t messages;
-	uint64_t bytes;
-};
 
 /*
  * Drop the oldest wholly unsent entries whose tag may(arg, tag) be dropped,

@@ -43,6 +43,19 @@ slab_unref(struct slab *s)
 	free(s);
 }
 
+void
+slab_count(size_t n)
+{
+	total += n;
+}
+
+void
+slab_uncount(size_t n)
+{
+	assert(n <= total);
+	total -= n;
+}
+
 size_t
 slab_total(void)
 {

@@ -27,7 +27,14 @@ struct slab *slab_ref(struct slab *s);
 /* Drop a reference; the last one frees.  NULL is nothing. */
 void slab_unref(struct slab *s);
 
-/* The capacity of all slabs alive, in bytes: what --memory is held against. */
+/* n bytes were allocated beside slabs, or freed, that count as theirs. */
+void slab_count(size_t n);
+void slab_uncount(size_t n);
+
+/*
+ * The capacity of all slabs alive, in bytes, and what was counted besides:
+ * what --memory is held against.
+ */
 size_t slab_total(void);
 
 #endif /* BASE_SLAB_H */

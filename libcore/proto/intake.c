@@ -42,9 +42,12 @@ intake_fits(const struct intake *in, size_t n)
 	return in->back != NULL && in->back->cap - in->back->len >= n;
 }
 
-/* How large the next slab should be to take need bytes, and more to come. */
+/*
+ * How large the next slab should be to take need bytes, and more to come: of
+ * the frame they begin with, of which size bytes are known to follow, or 0.
+ */
 static size_t
-choose_cap(struct intake *in, size_t need)
+choose_cap(struct intake *in, size_t need, size_t size)
 {
 	size_t earned, cap = in->next_cap;
 
@@ -58,6 +61,9 @@ choose_cap(struct intake *in, size_t need)
 	/* Twice what is there: a long frame is copied at most twice in all. */
 	if (cap < need * 2)
 		cap = need * 2;
+	/* Nor is a long frame given twice the memory that it will need. */
+	if (cap > CAP_EARNED && size > 0 && cap > size)
+		cap = size > need ? size : need;
 	return cap;
 }
 
@@ -94,10 +100,10 @@ static int
 roll(struct intake *in, size_t n)
 {
 	struct slab *s, *old = in->back;
-	size_t from = old == in->front ? in->at : 0, end, cut;
+	size_t from = old == in->front ? in->at : 0, end, cut, size = 0;
 
 	if (old == NULL) {
-		if ((s = slab_new(choose_cap(in, n))) == NULL)
+		if ((s = slab_new(choose_cap(in, n, 0))) == NULL)
 			return ERR_NOMEM;
 		in->front = in->back = s;
 		return OK;
@@ -110,7 +116,8 @@ roll(struct intake *in, size_t n)
 	}
 	end = whole_end(in, old, from);
 	cut = old->len - end;
-	if ((s = slab_new(choose_cap(in, cut + n))) == NULL)
+	(void)frame_peek((struct view){old->data + end, cut}, in->max, &size);
+	if ((s = slab_new(choose_cap(in, cut + n, size))) == NULL)
 		return ERR_NOMEM;
 	memcpy(s->data, old->data + end, cut);
 	s->len = cut;
@@ -163,6 +170,23 @@ intake_next(struct intake *in, struct frame *f)
 	if (f->whole.len > in->recent)
 		in->recent = f->whole.len;
 	return OK;
+}
+
+bool
+intake_is_cut(const struct intake *in)
+{
+	const struct slab *s = in->front;
+	struct view v;
+	size_t size;
+	int r;
+
+	if (in->waiting == 0)
+		return false;
+	v = (struct view){s->data + in->at, s->len - in->at};
+	if (v.len == 0)
+		v = (struct view){s->next->data, s->next->len};
+	r = frame_peek(v, in->max, &size);
+	return r == ERR_MORE || (r == OK && size > v.len);
 }
 
 bool

@@ -46,6 +46,9 @@ int intake_put(struct intake *in, struct view bytes);
  */
 int intake_next(struct intake *in, struct frame *f);
 
+/* What waits is the beginning of a single frame. */
+bool intake_is_cut(const struct intake *in);
+
 /* After ERR_MORE: go on to the next slab; false: there is none. */
 bool intake_advance(struct intake *in);
 

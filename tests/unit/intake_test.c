@@ -253,6 +253,56 @@ memory_grows_with_what_came_not_with_what_is_announced(void **state)
 }
 
 static void
+a_long_frame_gets_no_more_than_it_needs(void **state)
+{
+	static uint8_t more[1000];
+	const uint8_t begin[] = {0xbf, 0x82, 0x80, 0x80, 0x00};
+	const size_t size = sizeof(begin) + (4u << 20);
+	size_t came = sizeof(begin);
+	struct frame f;
+
+	(void)state;
+	intake_init(&in, 64u << 20);
+	assert_int_equal(
+	    intake_put(&in, (struct view){begin, sizeof(begin)}), OK);
+	while (came < size) {
+		size_t n =
+		    size - came < sizeof(more) ? size - came : sizeof(more);
+
+		assert_int_equal(next(&f), ERR_MORE);
+		assert_int_equal(intake_put(&in, (struct view){more, n}), OK);
+		came += n;
+	}
+	assert_int_equal(next(&f), OK);
+	assert_int_equal(slab_total(), size);
+}
+
+static void
+it_knows_whether_a_single_frame_is_cut(void **state)
+{
+	static const uint8_t frame[] = {0xbf, 4, 1, 1, 0x33, 0};
+	static const uint8_t bad[] = {0xbf, 0x7f};
+	struct frame f;
+	size_t i;
+
+	(void)state;
+	intake_init(&in, 64u << 20);
+	assert_false(intake_is_cut(&in));
+	for (i = 0; i < sizeof(frame); i++) {
+		assert_int_equal(
+		    intake_put(&in, (struct view){frame + i, 1}), OK);
+		assert_int_equal(intake_is_cut(&in), i + 1 < sizeof(frame));
+	}
+	assert_int_equal(intake_put(&in, (struct view){frame, 3}), OK);
+	assert_false(intake_is_cut(&in));
+	assert_int_equal(next(&f), OK);
+	assert_true(intake_is_cut(&in));
+	intake_fini(&in);
+	assert_int_equal(intake_put(&in, (struct view){bad, sizeof(bad)}), OK);
+	assert_false(intake_is_cut(&in));
+}
+
+static void
 what_waits_is_held_in_little_more_than_its_size(void **state)
 {
 	size_t came = 0, taken = 0, at = 0;
@@ -406,6 +456,8 @@ main(void)
 	    TEST(any_split_gives_the_same_frames),
 	    TEST(frames_stay_what_they_were_for_who_keeps_them),
 	    TEST(memory_grows_with_what_came_not_with_what_is_announced),
+	    TEST(a_long_frame_gets_no_more_than_it_needs),
+	    TEST(it_knows_whether_a_single_frame_is_cut),
 	    TEST(what_waits_is_held_in_little_more_than_its_size),
 	    TEST(an_idle_intake_holds_no_memory),
 	    TEST(what_can_be_no_frame_is_refused_and_not_gathered),

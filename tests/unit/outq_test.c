@@ -480,6 +480,51 @@ ranges_that_follow_each_other_are_sent_as_one(void **state)
 }
 
 static void
+what_is_left_is_counted_without_control_frames(void **state)
+{
+	static const uint8_t bytes[100];
+	struct outq_loss left;
+	uint8_t *p;
+	int i;
+
+	(void)state;
+	outq_init(&q, LIMIT);
+	assert_int_equal(outq_left(&q).messages, 0);
+	assert_int_equal(outq_put(&q, (struct view){bytes, sizeof(bytes)}), OK);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(outq_reserve(&q, sizeof(bytes), &p), OK);
+		memcpy(p, bytes, sizeof(bytes));
+		assert_int_equal(
+		    outq_commit(&q, sizeof(bytes), (uint32_t)i, 2), OK);
+	}
+	left = outq_left(&q);
+	assert_int_equal(left.messages, 6);
+	assert_int_equal(left.bytes, 3 * sizeof(bytes));
+	outq_sent(&q, q.unsent);
+	assert_int_equal(outq_left(&q).messages, 6);
+	outq_acked(&q, 2 * sizeof(bytes));
+	assert_int_equal(outq_left(&q).messages, 4);
+}
+
+/* Small messages of many tags need more memory for entries than for bytes. */
+static void
+the_table_of_entries_counts_as_memory(void **state)
+{
+	uint32_t i;
+	uint8_t *p;
+
+	(void)state;
+	outq_init(&q, LIMIT);
+	for (i = 0; i < 1000; i++) {
+		assert_int_equal(outq_reserve(&q, 8, &p), OK);
+		memset(p, 0, 8);
+		assert_int_equal(outq_commit(&q, 8, i, 1), OK);
+	}
+	assert_int_equal(q.n, 1000);
+	assert_true(slab_total() >= 1000 * ENTRY);
+}
+
+static void
 no_more_than_the_gate_lets_through_is_sent(void **state)
 {
 	struct iovec v[4];
@@ -753,6 +798,10 @@ main(void)
 		what_is_small_is_copied_out_of_what_is_large, teardown),
 	    cmocka_unit_test_teardown(
 		ranges_that_follow_each_other_are_sent_as_one, teardown),
+	    cmocka_unit_test_teardown(
+		what_is_left_is_counted_without_control_frames, teardown),
+	    cmocka_unit_test_teardown(
+		the_table_of_entries_counts_as_memory, teardown),
 	    cmocka_unit_test_teardown(
 		no_more_than_the_gate_lets_through_is_sent, teardown),
 	    cmocka_unit_test_teardown(what_is_put_first_goes_first, teardown),
