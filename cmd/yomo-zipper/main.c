@@ -17,7 +17,7 @@ check_policy(void *conf, const char *value, const char **why)
 {
 	struct policy_range *v = NULL;
 	size_t n = 0;
-	int r = zipper_parse_policy(value, &v, &n);
+	int r = loaded_policy(value, &v, &n);
 
 	(void)conf;
 	free(v);

@@ -6,15 +6,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "conf/exit.h"
 #include "link/pipelink.h"
+#include "link/quiclink.h"
+#include "memory.h"
 #include "peer.h"
 #include "wire/meta.h"
 
-#define NS_PER_S 1000000000ull
-/* From the connection to the Handshake; from a refusal to the close. */
-#define GREETING_NS (5 * NS_PER_S)
-#define REFUSED_NS (1 * NS_PER_S)
-#define LEAVING_NS (10 * NS_PER_S)
 /* Runs do not grow over it, so that queues fill in steps. */
 #define RUN_MAX (16u << 10)
 
@@ -27,6 +25,23 @@ set_state(struct peer *p, enum peer_state state)
 	p->since = loop_now(p->z->loop);
 }
 
+/* What was queued for it, or on its way and not acknowledged. */
+static void
+count_orphans(struct peer *p)
+{
+	struct outq_loss n = outq_left(&p->out);
+
+	if (n.messages == 0)
+		return;
+	p->z->orphans.messages += n.messages;
+	p->z->orphans.bytes += n.bytes;
+	if (p->went)
+		return;
+	log_info("'%s' (%s) left without %llu messages of %llu bytes", p->name,
+	    p->link->name, (unsigned long long)n.messages,
+	    (unsigned long long)n.bytes);
+}
+
 static void
 forget(struct peer *p)
 {
@@ -36,15 +51,21 @@ forget(struct peer *p)
 	router_leave(z->router, &p->observer);
 	if (p->parked)
 		TAILQ_REMOVE(&z->parked, p, link_parked);
+	if (z->senior == p)
+		z->senior = NULL;
+	if (z->pipe == p)
+		z->pipe = NULL;
+	z->windows -= p->window;
 	task_cancel(z->loop, &p->evict);
+	task_cancel(z->loop, &p->work);
 	TAILQ_REMOVE(&z->peers, p, link_all);
 	z->n_peers--;
-	z->departures++;
+	count_orphans(p);
 	outq_fini(&p->out);
 	intake_fini(&p->in);
 	free(p->name);
 	free(p);
-	zipper_unpark(z);
+	memory_release(z);
 	zipper_settle(z);
 }
 
@@ -178,7 +199,8 @@ continues(const struct run *run, uint32_t tag, struct view target, size_t len)
 static int
 route_frames(struct peer *p)
 {
-	struct run run = {.sender = &p->observer};
+	/* Standard input waits for standard output, as in any pipeline. */
+	struct run run = {.sender = p->is_pipe ? NULL : &p->observer};
 	struct frame f;
 	struct view target;
 	uint32_t tag;
@@ -211,14 +233,52 @@ route_frames(struct peer *p)
 	return r == ERR_MORE ? OK : ERR_BAD;
 }
 
+/* Who sends much may send more ahead, as long as memory is kept for it. */
+static void
+widen(struct peer *p)
+{
+	struct zipper *z = p->z;
+	size_t more = p->window + QUICLINK_WINDOW_FIRST;
+
+	if (p->used < more || p->is_pipe)
+		return;
+	p->used = 0;
+	if (more > QUICLINK_WINDOW - QUICLINK_WINDOW_FIRST - p->window)
+		more = QUICLINK_WINDOW - QUICLINK_WINDOW_FIRST - p->window;
+	if (more == 0 || z->windows + more > memory_reserve(z))
+		return;
+	p->window += more;
+	z->windows += more;
+	link_widen(p->link, more);
+}
+
 static void
 give_credit(struct peer *p)
 {
 	size_t n = p->unused;
 
+	/* After a signal nothing new is read, and only then. */
+	if (n == 0 || p->z->draining)
+		return;
 	p->unused = 0;
-	if (n > 0)
-		link_consumed(p->link, n);
+	p->used += n;
+	link_consumed(p->link, n);
+	widen(p);
+}
+
+/* It broke the protocol; the pipe's end is the zipper's. */
+static bool
+expel(struct peer *p, const char *why)
+{
+	if (p->is_pipe) {
+		log_error("cannot read standard input: %s", why);
+		set_state(p, PEER_REFUSED);
+		zipper_drain(p->z, EXIT_DATA);
+		return false;
+	}
+	log_info("'%s' (%s) is sent away: %s", p->name, p->link->name, why);
+	peer_close(p, HELLO_CLOSE_EVICT, why);
+	return false;
 }
 
 /*
@@ -229,13 +289,10 @@ static bool
 finish(struct peer *p)
 {
 	p->fin_came = false;
-	if (p->in.waiting > 0) {
-		peer_close(
-		    p, HELLO_CLOSE_EVICT, "the stream ended within a frame");
-		return false;
-	}
+	if (p->in.waiting > 0)
+		return expel(p, "the stream ended within a frame");
 	if (p->is_pipe) {
-		zipper_drain(p->z);
+		zipper_drain(p->z, EXIT_OK);
 		return true;
 	}
 	router_leave(p->z->router, &p->observer);
@@ -244,19 +301,40 @@ finish(struct peer *p)
 	return true;
 }
 
-bool
-peer_route(struct peer *p)
+/*
+ * No memory for more.  Only the rest of one message still comes: its whole may
+ * be what has to go before others can.
+ */
+static bool
+must_wait(struct peer *p)
 {
 	struct zipper *z = p->z;
+
+	if (!p->parked) {
+		if (!memory_is_full(z) || p->in.waiting == 0 || p->relieved) {
+			p->relieved = false;
+			return false;
+		}
+		memory_park(z, p);
+	}
+	if (z->senior != p)
+		return true;
+	if (!intake_is_cut(&p->in)) {
+		memory_unpark(z, p);
+		return false;
+	}
+	give_credit(p);
+	return true;
+}
+
+/* Route what it sent, as far as there is room; false: it had to go. */
+static bool
+route(struct peer *p)
+{
 	int r;
 
-	if (p->state != PEER_READY || p->waiter.on != NULL || p->parked)
+	if (p->state != PEER_READY || p->waiter.on != NULL || must_wait(p))
 		return true;
-	if (zipper_is_full(z) && p->in.waiting > 0) {
-		p->parked = true;
-		TAILQ_INSERT_TAIL(&z->parked, p, link_parked);
-		return true;
-	}
 	do {
 		r = route_frames(p);
 	} while (r == OK && intake_advance(&p->in));
@@ -267,17 +345,30 @@ peer_route(struct peer *p)
 	case ERR_MORE:
 		return true;
 	default:
-		log_info("'%s' (%s) is sent away: %s", p->name, p->link->name,
-		    p->text);
-		peer_close(p, HELLO_CLOSE_EVICT, p->text);
-		return false;
+		return expel(p, p->text);
 	}
+}
+
+static void
+work(void *arg)
+{
+	struct peer *p = arg;
+	struct zipper *z = p->z;
+
+	if (route(p))
+		zipper_settle(z);
+}
+
+void
+peer_resume(struct peer *p)
+{
+	task_post(p->z->loop, &p->work);
 }
 
 static void
 on_resume(void *arg)
 {
-	peer_route(arg);
+	peer_resume(arg);
 }
 
 /* --- the greeting --- */
@@ -373,7 +464,7 @@ greet(struct peer *p)
 	p->text[0] = '\0';
 	set_state(p, PEER_READY);
 	link_wake(p->link);
-	peer_route(p);
+	route(p);
 }
 
 /* --- the link's callbacks --- */
@@ -401,7 +492,8 @@ on_bytes(void *arg, struct view bytes)
 		return;
 	}
 	/* Frames are not moved when they can be routed. */
-	if (!intake_fits(&p->in, bytes.len) && !peer_route(p))
+	p->heard_at = loop_now(p->z->loop);
+	if (!intake_fits(&p->in, bytes.len) && !route(p))
 		return;
 	p->unused += bytes.len;
 	/* No memory for one connection: its source will count what it lost. */
@@ -425,7 +517,7 @@ on_pause(void *arg)
 	if (p->state == PEER_GREETING)
 		greet(p);
 	else
-		peer_route(p);
+		route(p);
 }
 
 static void
@@ -435,9 +527,20 @@ on_moved(void *arg)
 
 	p->progress_at = loop_now(p->z->loop);
 	router_room(&p->observer);
-	zipper_unpark(p->z);
-	if (p->z->draining && p->out.bytes == 0)
+	memory_release(p->z);
+	if (p->out.bytes == 0)
 		zipper_settle(p->z);
+}
+
+static void
+end_pipe(struct zipper *z, const struct link_end *end)
+{
+	z->pipe = NULL;
+	if (end->kind == LINK_FINISHED)
+		return;
+	z->no_reader = end->kind == LINK_NO_READER;
+	loop_stop(
+	    z->loop, end->kind == LINK_UNWRITABLE ? EXIT_OUTPUT : EXIT_SYSTEM);
 }
 
 static void
@@ -448,10 +551,10 @@ on_down(void *arg, const struct link_end *end)
 
 	log_debug("%s '%s' (%s) is gone: code 0x%llx: %s", hello_role(p->type),
 	    p->name, p->link->name, (unsigned long long)end->code, end->reason);
-	if (end->kind == LINK_NO_READER)
-		z->no_reader = true;
+	/* Who wants no more loses nothing, nor does the reader of a pipe. */
+	p->went = end->kind == LINK_CLOSED || end->kind == LINK_NO_READER;
 	if (p->is_pipe)
-		loop_stop(z->loop, 0);
+		end_pipe(z, end);
 	link_close(p->link, 0, "");
 	forget(p);
 }
@@ -468,13 +571,13 @@ static const struct link_ops link_callbacks = {
 /* --- exported --- */
 
 static struct peer *
-make(struct zipper *z)
+make(struct zipper *z, const char *name)
 {
 	struct peer *p;
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return NULL;
-	if ((p->name = strdup("?")) == NULL) {
+	if ((p->name = strdup(name)) == NULL) {
 		free(p);
 		return NULL;
 	}
@@ -487,6 +590,7 @@ make(struct zipper *z)
 	p->observer.arg = p;
 	p->observer.name = p->name;
 	p->waiter = (struct waiter){.resume = on_resume, .arg = p};
+	p->work = (struct task){.fn = work, .arg = p};
 	p->evict = (struct task){.fn = evict, .arg = p};
 	set_state(p, PEER_CONNECTING);
 	TAILQ_INSERT_TAIL(&z->peers, p, link_all);
@@ -500,10 +604,9 @@ peer_accept(void *arg, struct link *link)
 	struct zipper *z = arg;
 	struct peer *p;
 
-	if (z->draining || zipper_is_full(z) ||
-	    z->n_peers >= z->conf->max_connections)
+	if (z->draining || z->n_peers >= z->conf->max_connections)
 		return false;
-	if ((p = make(z)) == NULL)
+	if ((p = make(z, "?")) == NULL)
 		return false;
 	z->connections++;
 	p->link = link;
@@ -519,59 +622,40 @@ peer_open_pipe(struct zipper *z)
 	struct peer *p;
 	int r;
 
-	if ((p = make(z)) == NULL)
+	if ((p = make(z, "pipe")) == NULL)
 		return ERR_NOMEM;
-	free(p->name);
-	p->name = strdup("pipe");
-	p->observer.name = p->name;
 	p->is_pipe = true;
 	p->in.max = z->conf->max_message;
 	r = pipelink_open(&p->link, z->loop, STDIN_FILENO, STDOUT_FILENO,
 	    &p->out, &link_callbacks, p);
-	if (r != OK)
+	if (r != OK) {
 		forget(p);
-	return r;
+		return r;
+	}
+	z->pipe = p;
+	return OK;
 }
 
-static bool
-is_late(const struct peer *p, uint64_t now, uint64_t ns)
+bool
+peer_is_served(const struct peer *p)
 {
-	return now > p->since + ns;
+	if (p->is_pipe && p->state == PEER_REFUSED)
+		return p->out.bytes == 0;
+	return p->out.bytes == 0 && p->waiter.on == NULL && !p->work.posted &&
+	       (!p->parked || intake_is_cut(&p->in)) &&
+	       (p->state != PEER_LEAVING || p->link->fin_acked);
 }
 
-/* Somebody waits for its queue, and it has taken nothing for too long. */
-static bool
-is_stalled(const struct peer *p, uint64_t now)
+bool
+peer_is_halfway(const struct peer *p)
 {
-	uint64_t from =
-	    p->waited_at > p->progress_at ? p->waited_at : p->progress_at;
-
-	return p->z->conf->stall_ns > 0 && p->observer.joined && !p->is_pipe &&
-	       !TAILQ_EMPTY(&p->observer.waiters) &&
-	       now > from + p->z->conf->stall_ns;
+	return p->parked && intake_is_cut(&p->in);
 }
 
 void
-peer_tick(struct peer *p, uint64_t now)
+peer_end_pipe(struct peer *p)
 {
-	if (p->state == PEER_GREETING && is_late(p, now, GREETING_NS)) {
-		peer_close(p, HELLO_CLOSE_RESTART, "no handshake in time");
-	} else if (p->state == PEER_REFUSED && is_late(p, now, REFUSED_NS)) {
-		peer_close(p, HELLO_CLOSE_EVICT, p->text);
-	} else if (p->state == PEER_LEAVING && is_late(p, now, LEAVING_NS) &&
-		   p->link->fin_acked) {
-		peer_close(p, HELLO_CLOSE_RESTART, "left");
-	} else if (is_stalled(p, now)) {
-		log_info("'%s' (%s) took nothing for %llu s while others "
-			 "waited: disconnected",
-		    p->name, p->link->name,
-		    (unsigned long long)(p->z->conf->stall_ns / NS_PER_S));
-		peer_close(p, HELLO_CLOSE_RESTART, "stalled");
-	} else if (now > p->progress_at + NS_PER_S && p->out.bytes == 0) {
-		outq_trim(&p->out);
-		if (p->waiter.on == NULL && !p->parked)
-			intake_trim(&p->in);
-	}
+	link_finish(p->link);
 }
 
 void

@@ -22,13 +22,19 @@ struct peer {
 	struct observer observer;
 	struct waiter waiter; /* of the observer that has no room for us */
 	struct task evict;
-	bool parked; /* in z->parked */
+	struct task work; /* to route on, after a wait */
+	bool parked;	  /* in z->parked */
+	bool relieved;	  /* may route once although memory is full */
 	bool is_pipe;
 	bool fin_came;
+	bool went;     /* of its own will */
 	size_t unused; /* bytes it has no credit for yet */
+	size_t used;   /* bytes since its window last grew */
+	size_t window; /* bytes it may send ahead */
 	uint8_t type;
 	char *name;	       /* as it calls itself */
 	uint64_t since;	       /* of the state */
+	uint64_t heard_at;     /* bytes came */
 	uint64_t progress_at;  /* its queue got shorter */
 	uint64_t waited_at;    /* somebody began to wait for its queue */
 	uint64_t received;     /* messages */
@@ -46,11 +52,17 @@ int peer_open_pipe(struct zipper *z);
 /* Send it away with code and reason, and forget it. */
 void peer_close(struct peer *p, uint64_t code, const char *reason);
 
-/* Route what it sent, as far as there is room; false: it had to go. */
-bool peer_route(struct peer *p);
+/* Route what it sent, as far as there is room, at the end of this turn. */
+void peer_resume(struct peer *p);
 
-/* Once a second: time-outs. */
-void peer_tick(struct peer *p, uint64_t now);
+/* It is told no more, and everything has reached it. */
+bool peer_is_served(const struct peer *p);
+
+/* It keeps others waiting for memory with a message that is not all there. */
+bool peer_is_halfway(const struct peer *p);
+
+/* All others are served: let the pipe's reader have the end of the file. */
+void peer_end_pipe(struct peer *p);
 
 /* Its name, role and counts, for SIGUSR1. */
 void peer_describe(const struct peer *p);

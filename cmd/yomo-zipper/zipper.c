@@ -13,32 +13,13 @@
 #include "link/quiclink.h"
 #include "net/process.h"
 #include "net/resolve.h"
+#include "memory.h"
+#include "patience.h"
 #include "peer.h"
 #include "zipper.h"
 
 #define NS_PER_S 1000000000ull
 #define ADDRS_MAX 16
-
-/* --- memory --- */
-
-bool
-zipper_is_full(const struct zipper *z)
-{
-	return slab_total() > z->conf->memory;
-}
-
-void
-zipper_unpark(struct zipper *z)
-{
-	struct peer *p;
-
-	while ((p = TAILQ_FIRST(&z->parked)) != NULL &&
-	       slab_total() < z->conf->memory / 8 * 7) {
-		TAILQ_REMOVE(&z->parked, p, link_parked);
-		p->parked = false;
-		peer_route(p);
-	}
-}
 
 /* --- the end --- */
 
@@ -48,7 +29,7 @@ is_delivered(const struct zipper *z)
 	const struct peer *p;
 
 	TAILQ_FOREACH(p, &z->peers, link_all)
-		if (p->out.bytes > 0)
+		if (!peer_is_served(p))
 			return false;
 	return true;
 }
@@ -65,16 +46,21 @@ close_all(struct zipper *z, const char *reason)
 void
 zipper_settle(struct zipper *z)
 {
-	if (z->draining && is_delivered(z))
-		loop_stop(z->loop, EXIT_OK);
+	if (!z->draining || !is_delivered(z))
+		return;
+	if (z->pipe != NULL)
+		peer_end_pipe(z->pipe); /* we come back when it has ended */
+	else
+		loop_stop(z->loop, z->status);
 }
 
 void
-zipper_drain(struct zipper *z)
+zipper_drain(struct zipper *z, int status)
 {
 	if (z->draining)
 		return;
 	z->draining = true;
+	z->status = status;
 	process_stopping();
 	listener_stop(z->listener);
 	timer_set(
@@ -106,146 +92,56 @@ report(const struct zipper *z)
 	log_info("%" PRIu64 " messages: %" PRIu64 " delivered, %" PRIu64
 		 " unobserved (%" PRIu64 " held), %" PRIu64
 		 " dropped of %" PRIu64 " bytes; %" PRIu64
-		 " observers sent away; %zu bytes of memory",
+		 " observers sent away, and %" PRIu64
+		 " messages queued for those who left; %zu bytes of memory",
 	    r->messages, r->delivered, r->unobserved, r->held, r->lost.messages,
-	    r->lost.bytes, r->evicted, slab_total());
+	    r->lost.bytes, r->evicted, z->orphans.messages, slab_total());
 	TAILQ_FOREACH(p, &z->peers, link_all)
 		peer_describe(p);
 }
 
-static int
-load_tls(const struct zipper_conf *conf, struct tls **out)
-{
-	struct tls_server_conf c = {
-	    .cert = conf->common.cert,
-	    .key = conf->common.key,
-	    .client_ca = conf->client_ca,
-	};
-
-	return tls_server_new(out, &c);
-}
-
-static int
-load_tokens(struct zipper_conf *conf, struct tokens **out)
-{
-	size_t i;
-	int r;
-
-	if ((r = tokens_new(out)) != OK)
-		return r;
-	for (i = 0; i < conf->tokens.n; i++) {
-		/* Files are read again on SIGHUP: keep their names. */
-		char *text = strdup(conf->tokens.v[i]);
-
-		r = text != NULL ? tokens_add(*out, text) : ERR_NOMEM;
-		free(text);
-		if (r != OK) {
-			tokens_free(*out);
-			return r;
-		}
-	}
-	return OK;
-}
-
-int
-zipper_parse_policy(const char *text, struct policy_range **v, size_t *n)
-{
-	const char *equals = strrchr(text, '=');
-	struct tag_set tags = {0};
-	struct policy_range *more;
-	enum policy policy;
-	char *list;
-	size_t i;
-	int r;
-
-	if (equals == NULL || policy_of(equals + 1, &policy) != OK)
-		return ERR_BAD;
-	if ((list = strndup(text, (size_t)(equals - text))) == NULL)
-		return ERR_NOMEM;
-	r = tag_set_add(&tags, list);
-	free(list);
-	if (r != OK)
-		goto done;
-	if ((more = realloc(*v, (*n + tags.n) * sizeof(*more))) == NULL) {
-		r = ERR_NOMEM;
-		goto done;
-	}
-	*v = more;
-	for (i = 0; i < tags.n; i++)
-		more[(*n)++] = (struct policy_range){
-		    tags.v[i].first, tags.v[i].last, policy};
-done:
-	tag_set_fini(&tags);
-	return r;
-}
-
-/* From the words of conf to what the router looks at. */
-static int
-load_policies(struct zipper *z, const struct zipper_conf *conf)
-{
-	struct policy_range *v = NULL;
-	size_t i, n = 0;
-	int r;
-
-	for (i = 0; i < conf->policies.n; i++) {
-		r = zipper_parse_policy(conf->policies.v[i], &v, &n);
-		if (r != OK) {
-			free(v);
-			return r;
-		}
-	}
-	free(z->policies);
-	z->policies = v;
-	z->routing.policies = v;
-	z->routing.n_policies = n;
-	return OK;
-}
-
-/* The file once more; listeners and QUIC's limits stay until a restart. */
+/* Use it from now on. */
 static void
-reload_conf(struct zipper *z)
+install(struct zipper *z, const struct loaded *l)
+{
+	loaded_fini(&z->loaded);
+	z->loaded = *l;
+	z->routing.policies = l->policies;
+	z->routing.n_policies = l->n_policies;
+	z->rules = (struct hello_rules){
+	    .tokens = l->tokens,
+	    .max_tags = z->conf->max_tags,
+	    .old_versions = z->conf->compat_versions,
+	};
+}
+
+/*
+ * The configuration file, tokens and certificate once more: all of them, or,
+ * if there is anything wrong, none.  Listeners and the limits of QUIC stay
+ * until a restart.
+ */
+static int
+reload(struct zipper *z)
 {
 	struct zipper_conf fresh = *z->conf;
+	struct loaded l;
+	int r = OK;
 
-	if (fresh.common.config == NULL)
-		return;
-	if (opts_read_file(z->program, &fresh, fresh.common.config) != OK ||
-	    load_policies(z, &fresh) != OK) {
-		log_error("the configuration stays as it was");
+	if (fresh.common.config != NULL)
+		r = opts_read_file(z->program, &fresh, fresh.common.config);
+	if (r == OK)
+		r = loaded_init(&l, &fresh, z->reachable);
+	if (r != OK) {
+		log_error("not reloaded: everything stays as it was");
 		opts_fini(z->program, &fresh, z->conf);
-		return;
+		return r;
 	}
 	opts_fini(z->program, z->conf, &fresh);
 	*z->conf = fresh;
-	z->rules.max_tags = fresh.max_tags;
-	z->rules.old_versions = fresh.compat_versions;
-}
-
-/* What cannot be read again stays as it was. */
-static void
-reload(struct zipper *z)
-{
-	struct tokens *tokens;
-	struct tls *tls;
-
-	process_reloading();
-	reload_conf(z);
-	if (load_tokens(z->conf, &tokens) == OK) {
-		tokens_free(z->tokens);
-		z->tokens = tokens;
-		z->rules.tokens = tokens;
-	} else {
-		log_error("tokens stay as they were");
-	}
-	if (load_tls(z->conf, &tls) == OK) {
-		listener_set_tls(z->listener, tls);
-		tls_free(z->tls);
-		z->tls = tls;
-		log_info("reloaded: certificate pin %s", tls_pin(tls));
-	} else {
-		log_error("the certificate stays as it was");
-	}
-	process_reloaded();
+	listener_set_tls(z->listener, l.tls);
+	install(z, &l);
+	log_info("reloaded: certificate pin %s", tls_pin(l.tls));
+	return OK;
 }
 
 static void
@@ -258,12 +154,14 @@ on_signal(void *arg, int signo)
 		report(z);
 		return;
 	case SIGHUP:
-		reload(z);
+		process_reloading();
+		(void)reload(z); /* the old state is as good as before */
+		process_reloaded();
 		return;
 	}
 	switch (process_wish(&z->wish, signo, loop_now(z->loop))) {
 	case PROCESS_DRAIN:
-		zipper_drain(z);
+		zipper_drain(z, EXIT_OK);
 		break;
 	case PROCESS_THE_SAME:
 		break;
@@ -277,37 +175,18 @@ static void
 on_tick(void *arg)
 {
 	struct zipper *z = arg;
-	uint64_t now = loop_now(z->loop), departures;
-	struct peer *p;
+	uint64_t now = loop_now(z->loop);
+	struct peer *p, *next;
 
 	timer_set(z->loop, &z->tick, now + NS_PER_S);
-again:
-	departures = z->departures;
-	TAILQ_FOREACH(p, &z->peers, link_all) {
-		peer_tick(p, now);
-		/* One that goes may take others along: begin again. */
-		if (departures != z->departures)
-			goto again;
+	for (p = TAILQ_FIRST(&z->peers); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, link_all); /* p may go, and only p */
+		patience_tick(p, now);
 	}
-	zipper_unpark(z);
+	memory_tick(z, now);
 }
 
 /* --- listening --- */
-
-/* Beyond this machine only friends may come in. */
-static int
-check_open(const struct zipper *z, const struct addr *at)
-{
-	char text[ADDR_TEXT];
-
-	if (addr_is_loopback(at) || z->conf->open ||
-	    z->conf->client_ca != NULL || tokens_count(z->tokens) > 0)
-		return OK;
-	log_error("will not listen on '%s' for everybody: pass --token, "
-		  "--client-ca or --open",
-	    addr_text(at, text));
-	return ERR_AUTH;
-}
 
 /*
  * Listen at all of v that this machine has, at one at least; a port of 0
@@ -322,8 +201,13 @@ listen_at(struct zipper *z, const char *name, struct addr *v, size_t n)
 	int r;
 
 	for (i = 0; i < n; i++) {
-		if ((r = check_open(z, &v[i])) != OK)
-			return r;
+		if (!addr_is_loopback(&v[i])) {
+			addr_text(&v[i], z->reachable);
+			r = loaded_check_open(
+			    z->conf, z->loaded.tokens, z->reachable);
+			if (r != OK)
+				return r;
+		}
 		addr_set_port(&v[i], port);
 		if ((r = listener_udp(z->listener, &v[i])) == ERR_NONE)
 			continue; /* a machine without IPv6, say */
@@ -422,12 +306,12 @@ open_listener(struct zipper *z)
 		{
 		    .conn =
 			{
-			    .tls = z->tls,
+			    .tls = z->loaded.tls,
 			    .idle_ns = QUICLINK_IDLE_NS,
 			    .keep_alive_ns = QUICLINK_KEEP_ALIVE_NS,
 			    .handshake_ns = QUICLINK_HANDSHAKE_NS,
-			    .stream_window = QUICLINK_WINDOW,
-			    .conn_window = QUICLINK_WINDOW,
+			    .stream_window = QUICLINK_WINDOW_FIRST,
+			    .conn_window = QUICLINK_WINDOW_FIRST,
 			    .streams_bidi = 1,
 			},
 		    .max_conns = conf->max_connections,
@@ -452,6 +336,7 @@ static int
 set_up(struct zipper *z, struct zipper_conf *conf)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
+	struct loaded l;
 	int r;
 
 	z->tick = (struct timer){.fn = on_tick, .arg = z};
@@ -462,16 +347,11 @@ set_up(struct zipper *z, struct zipper_conf *conf)
 	    .hold_bytes = conf->hold_bytes,
 	    .hold_ns = conf->hold_ns,
 	};
-	if ((r = load_policies(z, conf)) != OK || (r = auth_init()) != OK ||
-	    (r = load_tokens(conf, &z->tokens)) != OK)
+	if ((r = auth_init()) != OK ||
+	    (r = loaded_init(&l, conf, z->reachable)) != OK)
 		return r;
-	z->rules = (struct hello_rules){
-	    .tokens = z->tokens,
-	    .max_tags = conf->max_tags,
-	    .old_versions = conf->compat_versions,
-	};
-	if ((r = load_tls(conf, &z->tls)) != OK ||
-	    (r = loop_new(&z->loop)) != OK ||
+	install(z, &l);
+	if ((r = loop_new(&z->loop)) != OK ||
 	    (r = router_new(&z->router, &z->routing)) != OK ||
 	    (r = loop_signals(z->loop, signals, on_signal, z)) != OK ||
 	    (r = open_listener(z)) != OK || (r = listen_everywhere(z)) != OK)
@@ -505,9 +385,7 @@ tear_down(struct zipper *z)
 	if (z->loop != NULL)
 		loop_free(z->loop);
 	router_free(z->router);
-	tokens_free(z->tokens);
-	tls_free(z->tls);
-	free(z->policies);
+	loaded_fini(&z->loaded);
 }
 
 int
@@ -521,11 +399,12 @@ zipper_run(const struct opt_program *program, struct zipper_conf *conf)
 		tear_down(&z);
 		return exit_for(r);
 	}
-	log_info("certificate pin %s", tls_pin(z.tls));
-	log_info("memory: at most %u KiB for each client that sends, %" PRIu64
-		 " KiB for each that observes, %" PRIu64 " MiB in all",
-	    (unsigned)(QUICLINK_WINDOW >> 10), conf->queue >> 10,
-	    conf->memory >> 20);
+	log_info("certificate pin %s", tls_pin(z.loaded.tls));
+	log_info("memory: messages take at most %" PRIu64
+		 " MiB in all, %" PRIu64
+		 " KiB for each observer, and %u KiB for each "
+		 "connection",
+	    conf->memory >> 20, conf->queue >> 10, QUICLINK_WINDOW_FIRST >> 10);
 	process_ready(conf->common.ready_fd);
 	status = loop_run(z.loop);
 	close_all(&z, "the zipper is shutting down");

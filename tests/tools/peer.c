@@ -9,6 +9,7 @@
  *   -d TEXT     credential, NAME:PAYLOAD
  *   -H          no handshake
  *   -x HEX      bytes to send after it
+ *   -Z BYTES    so many zeros after those
  *   -E          end the stream after the last byte
  *   -S          never open a stream
  *   -N          never give back what was received: the windows fill up
@@ -27,6 +28,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -62,6 +64,7 @@ struct options {
 	struct buf bytes; /* what each client sends */
 	struct buf until;
 	uint64_t wait_ns;
+	uint64_t zeros;
 	uint32_t count;
 	uint32_t parallel;
 	int ready_fd;
@@ -568,6 +571,19 @@ put_handshake(struct options *o)
 }
 
 static int
+put_zeros(struct options *o)
+{
+	uint8_t *p;
+	int r;
+
+	if ((r = buf_reserve(&o->bytes, o->zeros, &p)) != OK)
+		return r;
+	memset(p, 0, o->zeros);
+	buf_commit(&o->bytes, o->zeros);
+	return OK;
+}
+
+static int
 put_address(struct options *o, const char *text)
 {
 	struct endpoint e;
@@ -612,6 +628,8 @@ put_option(struct options *o, int c, const char *arg, const char **hex)
 	case 'x':
 		*hex = arg;
 		return OK;
+	case 'Z':
+		return values_size(arg, &o->zeros);
 	case 'E':
 		o->fin = true;
 		return OK;
@@ -661,13 +679,13 @@ main(int argc, char *argv[])
 
 	log_init("peer");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((opt = getopt(argc, argv, "k:t:V:d:Hx:ESNa:u:w:n:j:R:")) != -1)
+	while ((opt = getopt(argc, argv, "k:t:V:d:Hx:Z:ESNa:u:w:n:j:R:")) != -1)
 		if (put_option(&c.o, opt, optarg, &hex) != OK)
 			goto usage;
 	if (optind + 1 != argc || c.o.count == 0 ||
 	    put_address(&c.o, argv[optind]) != OK ||
 	    (!c.o.no_handshake && put_handshake(&c.o) != OK) ||
-	    put_hex(&c.o.bytes, hex) != OK)
+	    put_hex(&c.o.bytes, hex) != OK || put_zeros(&c.o) != OK)
 		goto usage;
 	status = run(&c);
 	leave(&c);

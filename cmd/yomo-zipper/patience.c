@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/log.h"
+#include "link/quiclink.h"
+#include "patience.h"
+#include "peer.h"
+#include "proto/hello.h"
+
+#define NS_PER_S 1000000000ull
+/* From the connection to the Handshake; from a refusal to the close. */
+#define GREETING_NS (5 * NS_PER_S)
+#define REFUSED_NS (1 * NS_PER_S)
+#define LEAVING_NS (10 * NS_PER_S)
+
+static bool
+is_late(const struct peer *p, uint64_t now, uint64_t ns)
+{
+	return now > p->since + ns;
+}
+
+static uint64_t
+later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Whether so long has passed that --stall says enough. */
+static bool
+is_enough(const struct zipper *z, uint64_t from, uint64_t now)
+{
+	return z->conf->stall_ns > 0 && now > from + z->conf->stall_ns;
+}
+
+/* Others wait for its queue, or for the memory in it, and it takes nothing. */
+static bool
+is_stalled(const struct peer *p, uint64_t now)
+{
+	uint64_t from = p->waited_at;
+
+	if (p->is_pipe || p->out.bytes == 0)
+		return false;
+	if (!p->observer.joined || TAILQ_EMPTY(&p->observer.waiters)) {
+		if (TAILQ_EMPTY(&p->z->parked))
+			return false;
+		from = p->z->full_since;
+	}
+	return is_enough(p->z, later(from, p->progress_at), now);
+}
+
+/* The rest of a message does not come although it may. */
+static bool
+is_abandoned(const struct peer *p, uint64_t now)
+{
+	return p->state == PEER_READY && !p->is_pipe &&
+	       p->unused < QUICLINK_WINDOW_FIRST + p->window &&
+	       is_enough(p->z, p->heard_at, now) && intake_is_cut(&p->in);
+}
+
+/* It has our FIN, or should have, and does not go. */
+static bool
+is_lingering(const struct peer *p, uint64_t now)
+{
+	uint64_t from = later(p->since, p->progress_at);
+
+	if (p->state != PEER_LEAVING || now <= from + LEAVING_NS)
+		return false;
+	return p->link->fin_acked || is_enough(p->z, from, now);
+}
+
+void
+patience_tick(struct peer *p, uint64_t now)
+{
+	if (p->state == PEER_GREETING && is_late(p, now, GREETING_NS)) {
+		peer_close(p, HELLO_CLOSE_RESTART, "no handshake in time");
+	} else if (p->state == PEER_REFUSED && !p->is_pipe &&
+		   is_late(p, now, REFUSED_NS)) {
+		peer_close(p, HELLO_CLOSE_EVICT, p->text);
+	} else if (is_lingering(p, now)) {
+		peer_close(p, HELLO_CLOSE_RESTART, "left");
+	} else if (is_stalled(p, now)) {
+		log_info("'%s' (%s) took nothing for %.3g s while others "
+			 "waited: disconnected",
+		    p->name, p->link->name,
+		    (double)p->z->conf->stall_ns / NS_PER_S);
+		peer_close(p, HELLO_CLOSE_RESTART, "stalled");
+	} else if (is_abandoned(p, now)) {
+		log_info("'%s' (%s) sent half a message, and no more for %.3g "
+			 "s: disconnected",
+		    p->name, p->link->name,
+		    (double)p->z->conf->stall_ns / NS_PER_S);
+		peer_close(p, HELLO_CLOSE_RESTART, "half a message");
+	} else if (now > p->progress_at + NS_PER_S && p->out.bytes == 0) {
+		outq_trim(&p->out);
+		if (p->waiter.on == NULL && !p->parked)
+			intake_trim(&p->in);
+	}
+}
