@@ -42,6 +42,12 @@ func runSource(args []string) error {
 	}
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
+	go func() { // also while stdin says nothing
+		<-term
+		time.AfterFunc(closeWait, func() { os.Exit(3) })
+		s.Close()
+		os.Exit(0)
+	}()
 	tellReady(c.ready)
 
 	for {
@@ -64,7 +70,7 @@ func runSource(args []string) error {
 		}
 	}
 	if *hold {
-		<-term
+		select {}
 	} else {
 		// Close drops what is still queued, and nothing says when it is not.
 		time.Sleep(*linger)
