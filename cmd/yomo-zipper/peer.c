@@ -253,14 +253,14 @@ widen(struct peer *p)
 }
 
 static void
-give_credit(struct peer *p)
+give_credit(struct peer *p, size_t kept)
 {
-	size_t n = p->unused;
+	size_t n = p->unused > kept ? p->unused - kept : 0;
 
 	/* After a signal nothing new is read, and only then. */
 	if (n == 0 || p->z->draining)
 		return;
-	p->unused = 0;
+	p->unused -= n;
 	p->used += n;
 	link_consumed(p->link, n);
 	widen(p);
@@ -323,7 +323,7 @@ must_wait(struct peer *p)
 		memory_unpark(z, p);
 		return false;
 	}
-	give_credit(p);
+	give_credit(p, 0);
 	return true;
 }
 
@@ -340,9 +340,11 @@ route(struct peer *p)
 	} while (r == OK && intake_advance(&p->in));
 	switch (r) {
 	case OK:
-		give_credit(p);
+		give_credit(p, 0);
 		return !p->fin_came || finish(p);
 	case ERR_MORE:
+		/* Or nothing would come before all that waits has gone. */
+		give_credit(p, p->in.waiting);
 		return true;
 	default:
 		return expel(p, p->text);
