@@ -140,6 +140,7 @@ reload(struct zipper *z)
 	*z->conf = fresh;
 	listener_set_tls(z->listener, l.tls);
 	install(z, &l);
+	router_reload(z->router);
 	log_info("reloaded: certificate pin %s", tls_pin(l.tls));
 	return OK;
 }

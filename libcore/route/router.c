@@ -344,6 +344,24 @@ resume_all(struct observer *o)
 }
 
 void
+router_reload(struct router *r)
+{
+	struct topic *t, *next;
+	struct observer *o;
+	struct sub *s;
+
+	HASH_ITER(hh, r->topics, t, next)
+	{
+		TAILQ_FOREACH(s, &t->subs, in_topic) {
+			s->policy = policy_for(r, t->tag);
+			resume_all(s->observer);
+		}
+	}
+	TAILQ_FOREACH(o, &r->everything, link)
+		resume_all(o);
+}
+
+void
 router_leave(struct router *r, struct observer *o)
 {
 	struct sub *s;

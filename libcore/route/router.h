@@ -88,6 +88,12 @@ struct router_counts {
 int router_new(struct router **out, const struct router_conf *conf);
 void router_free(struct router *r);
 
+/*
+ * The policies of conf have changed: for those who observe already, too.  All
+ * who wait are resumed.
+ */
+void router_reload(struct router *r);
+
 /* Enter an observer whose out, wake, evict, arg and name are filled. */
 int router_join(struct router *r, struct observer *o, struct view target);
 

@@ -51,6 +51,7 @@
 
 struct options {
 	struct addr zipper;
+	struct endpoint at; /* host is borrowed from it */
 	const char *host;
 	uint32_t type;
 	uint32_t tag;
@@ -514,6 +515,7 @@ leave(struct crowd *c)
 	loop_free(c->loop);
 	buf_fini(&c->o.bytes);
 	buf_fini(&c->o.until);
+	endpoint_fini(&c->o.at);
 }
 
 static int
@@ -586,22 +588,23 @@ put_zeros(struct options *o)
 static int
 put_address(struct options *o, const char *text)
 {
-	struct endpoint e;
+	struct endpoint *e = &o->at;
 	int r;
 
-	if ((r = endpoint_parse(text, &e)) != OK || e.host == NULL)
+	if ((r = endpoint_parse(text, e)) != OK || e->host == NULL)
 		return ERR_BAD;
-	if (inet_pton(AF_INET, e.host, &o->zipper.in4.sin_addr) == 1) {
+	if (inet_pton(AF_INET, e->host, &o->zipper.in4.sin_addr) == 1) {
 		o->zipper.in4.sin_family = AF_INET;
 		o->zipper.len = sizeof(o->zipper.in4);
-	} else if (inet_pton(AF_INET6, e.host, &o->zipper.in6.sin6_addr) == 1) {
+	} else if (inet_pton(AF_INET6, e->host, &o->zipper.in6.sin6_addr) ==
+		   1) {
 		o->zipper.in6.sin6_family = AF_INET6;
 		o->zipper.len = sizeof(o->zipper.in6);
 	} else {
 		return ERR_BAD;
 	}
-	addr_set_port(&o->zipper, e.port);
-	o->host = e.host; /* lives as long as we do */
+	addr_set_port(&o->zipper, e->port);
+	o->host = e->host;
 	return OK;
 }
 
