@@ -194,6 +194,8 @@ on_ready(void *arg)
 	    view_equal(quic_alpn(k->q), view_of(QUIC_ALPN_OURS));
 	if (k->link.ops != NULL)
 		k->link.ops->up(k->link.arg);
+	if (k->stream >= 0)
+		quic_wake(k->q, k->stream); /* what was queued before */
 }
 
 static void *
@@ -204,6 +206,7 @@ on_accept(void *arg, int64_t id)
 	if (k->stream >= 0)
 		return NULL;
 	k->stream = id;
+	quic_wake(k->q, id); /* what was queued before */
 	return k;
 }
 

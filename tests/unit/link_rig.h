@@ -28,14 +28,31 @@
 
 static struct loop *rig_loop;
 
-/* Turn the loop until cond is true. */
+static inline void
+rig_stop(void *arg)
+{
+	loop_stop(arg, 0);
+}
+
+/* Let the loop run for a moment. */
+static inline void
+rig_run(void)
+{
+	struct timer t = {.fn = rig_stop, .arg = rig_loop};
+
+	assert_int_equal(timer_set(rig_loop, &t, loop_clock() + RIG_MS), OK);
+	loop_run(rig_loop);
+	timer_stop(rig_loop, &t);
+}
+
+/* Let the loop run until cond is true. */
 #define UNTIL(cond)                                                            \
 	do {                                                                   \
 		uint64_t until_ = loop_clock() + RIG_PATIENCE;                 \
 		while (!(cond)) {                                              \
 			if (loop_clock() > until_)                             \
 				fail_msg("never true: %s", #cond);             \
-			turns_run(rig_loop, 1);                                \
+			rig_run();                                             \
 		}                                                              \
 	} while (0)
 
