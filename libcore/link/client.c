@@ -19,6 +19,12 @@
 #define NS_PER_MS 1000000ull
 #define BACKOFF_MIN (50 * NS_PER_MS)
 #define BACKOFF_MAX (5000 * NS_PER_MS)
+/* A connection that lived so long is no sign of trouble when it ends. */
+#define STEADY_NS BACKOFF_MAX
+/* From our Handshake to the answer. */
+#define GREETING_NS (5000 * NS_PER_MS)
+/* What may be held back of connections that were lost, in bytes. */
+#define KEPT_MAX (2 * QUICLINK_WINDOW)
 #define ADDRS_MAX 16
 #define HOPS_MAX 5
 #define BIT(n) (1u << (n))
@@ -68,9 +74,10 @@ struct client {
 	struct resolve *resolve;
 	struct outq out;
 	struct intake in;
-	size_t unused; /* bytes in the intake the peer has no credit for */
+	struct intake kept; /* messages held back, of connections before */
+	size_t unused;	    /* bytes in the intake the peer has no credit for */
 	struct timer deadline; /* of the first connection, or of coming back */
-	struct timer pause;    /* until the next attempt; lingering */
+	struct timer pause;    /* resting, waiting for the Ack, lingering */
 	struct task over;      /* calls done() */
 	int status;
 
@@ -84,7 +91,8 @@ struct client {
 	bool trying_moved;
 	unsigned attempts;
 	uint64_t backoff;
-	char where[300]; /* what people call the zipper that is tried */
+	uint64_t ready_at; /* ns */
+	char where[300];   /* what people call the zipper that is tried */
 	char why[LINK_REASON + 128]; /* the latest attempt failed */
 
 	bool was_ready;
@@ -154,6 +162,28 @@ settle_queue(struct client *c)
 		    client_peer(c), (unsigned long long)n);
 }
 
+/* Messages that came and were not taken wait for the next connection. */
+static void
+keep_messages(struct client *c)
+{
+	struct frame f;
+	uint64_t lost = 0;
+	int r;
+
+	while ((r = intake_next(&c->in, &f)) == OK ||
+	       (r == ERR_MORE && intake_advance(&c->in))) {
+		if (r != OK || f.type != FRAME_DATA || c->deaf)
+			continue;
+		if (c->kept.waiting + f.whole.len > KEPT_MAX ||
+		    intake_put(&c->kept, f.whole) != OK)
+			lost++;
+	}
+	c->counts.untaken += lost;
+	if (lost > 0)
+		log_error("%llu messages from '%s' were not taken in time",
+		    (unsigned long long)lost, client_peer(c));
+}
+
 /* --- the end --- */
 
 static void
@@ -165,7 +195,7 @@ drop_link(struct client *c, uint64_t code, const char *reason)
 	intake_fini(&c->in);
 	c->unused = 0;
 	c->fin_came = false;
-	c->held = false;
+	c->held = c->held && c->kept.waiting > 0;
 }
 
 static const char *
@@ -189,6 +219,8 @@ finish_with(struct client *c, int status)
 {
 	if (c->state == CLIENT_OVER)
 		return;
+	if (c->link != NULL && !is_pipe(c) && status != EXIT_OK)
+		settle_queue(c);
 	if (status == EXIT_OK && c->counts.in_doubt > 0)
 		status = EXIT_LOST;
 	if (status == EXIT_OK && c->malformed)
@@ -218,32 +250,68 @@ fail_with(struct client *c, int status, const char *verb, const char *why)
 
 static void try_next(struct client *c);
 
-/* This attempt failed: the next address, else rest and begin again. */
+/* Without memory for a timer nothing would go on. */
 static void
-rest(struct client *c)
+wait_for(struct client *c, struct timer *t, uint64_t ns)
+{
+	if (timer_set(c->loop, t, loop_now(c->loop) + ns) != OK)
+		fail_with(c, EXIT_SYSTEM, "cannot wait for", "out of memory");
+}
+
+/* From the first zipper on, after a rest that grows. */
+static void
+begin_again(struct client *c)
 {
 	uint64_t r, wait = c->backoff;
 
+	c->trying_moved = false;
+	c->hops = 0;
+	c->n_addrs = c->addr = 0;
+	c->zipper = 0;
+	/* Up to half of it at random: a thousand clients do not come as one. */
+	auth_random(&r, sizeof(r));
+	wait -= r % (wait / 2 + 1);
+	c->backoff = c->backoff == 0 ? BACKOFF_MIN : c->backoff * 2;
+	if (c->backoff > BACKOFF_MAX)
+		c->backoff = BACKOFF_MAX;
+	wait_for(c, &c->pause, wait);
+}
+
+/* This attempt failed: the next address, the next zipper, or a rest. */
+static void
+rest(struct client *c)
+{
 	set_state(c, CLIENT_RESTING);
 	if (c->addr < c->n_addrs) {
 		try_next(c);
 		return;
 	}
 	c->trying_moved = false;
+	c->hops = 0;
 	c->n_addrs = c->addr = 0;
-	if (++c->zipper < c->conf->n_zippers) {
+	if (++c->zipper < c->conf->n_zippers)
 		try_next(c);
+	else
+		begin_again(c);
+}
+
+/* A connection that was there is lost. */
+static void
+come_back(struct client *c)
+{
+	c->counts.lost++;
+	if (c->conf->retry_ns == 0) {
+		fail_with(c, EXIT_LOST, "lost the connection to", c->why);
 		return;
 	}
-	c->zipper = 0;
-	/* Up to half of it at random: a thousand clients do not come as one. */
-	auth_random(&r, sizeof(r));
-	wait -= r % (wait / 2 + 1);
-	c->backoff = wait == 0 ? BACKOFF_MIN : c->backoff * 2;
-	if (c->backoff > BACKOFF_MAX)
-		c->backoff = BACKOFF_MAX;
-	if (timer_set(c->loop, &c->pause, loop_now(c->loop) + wait) != OK)
-		fail_with(c, EXIT_SYSTEM, "cannot wait for", "out of memory");
+	log_info(
+	    "lost the connection to '%s', trying again: %s", c->where, c->why);
+	set_state(c, CLIENT_RESTING);
+	if (loop_now(c->loop) - c->ready_at > STEADY_NS)
+		c->backoff = 0;
+	begin_again(c);
+	if (c->conf->retry_ns != UINT64_MAX && c->state != CLIENT_OVER)
+		wait_for(c, &c->deadline, c->conf->retry_ns);
 }
 
 /* The connection was lost, or did not come to be: why is in c->why. */
@@ -254,28 +322,14 @@ lose(struct client *c)
 
 	log_debug("%s: %s", client_peer(c), c->why);
 	settle_queue(c);
+	keep_messages(c);
 	drop_link(c, 0, "");
-	if (c->giving_up && c->out.n == 0) {
+	if (c->giving_up && c->out.n == 0)
 		finish_with(c, EXIT_OK);
-		return;
-	}
-	if (was) {
-		c->counts.lost++;
-		c->backoff = 0;
-		c->addr = c->n_addrs = 0;
-		c->zipper = 0;
-		if (c->conf->retry_ns == 0) {
-			fail_with(
-			    c, EXIT_LOST, "lost the connection to", c->why);
-			return;
-		}
-		log_info("lost the connection to '%s', trying again: %s",
-		    c->where, c->why);
-		if (c->conf->retry_ns != UINT64_MAX)
-			timer_set(c->loop, &c->deadline,
-			    loop_now(c->loop) + c->conf->retry_ns);
-	}
-	rest(c);
+	else if (was)
+		come_back(c);
+	else
+		rest(c);
 }
 
 static void
@@ -315,8 +369,9 @@ become_ready(struct client *c)
 {
 	set_state(c, CLIENT_READY);
 	timer_stop(c->loop, &c->deadline);
+	timer_stop(c->loop, &c->pause);
 	c->was_ready = true;
-	c->backoff = 0;
+	c->ready_at = loop_now(c->loop);
 	c->hops = 0;
 	outq_set_gate(&c->out, SIZE_MAX);
 	if (!is_pipe(c))
@@ -381,8 +436,13 @@ follow(struct client *c, const struct frame *f)
 		    c, EXIT_PROTOCOL, "sent elsewhere too often by", name);
 		return;
 	}
-	if (endpoint_parse(name, &to) != OK || to.path != NULL) {
+	if (endpoint_parse(name, &to) != OK) {
 		fail_with(c, EXIT_PROTOCOL, "sent to no address by", name);
+		return;
+	}
+	if (to.path != NULL) {
+		endpoint_fini(&to);
+		fail_with(c, EXIT_PROTOCOL, "sent to a socket by", name);
 		return;
 	}
 	log_info("'%s' sends us to '%s'", client_peer(c), name);
@@ -398,6 +458,29 @@ follow(struct client *c, const struct frame *f)
 }
 
 /* --- frames --- */
+
+/* On the pipe link every frame is for whoever reads on. */
+static bool
+may_wait(const struct client *c, const struct frame *f)
+{
+	return f->type == FRAME_DATA || is_pipe(c);
+}
+
+static bool
+must_wait(
+    const struct client *c, const struct intake *in, const struct frame *f)
+{
+	return may_wait(c, f) &&
+	       (c->held || (in == &c->in && c->kept.waiting > 0));
+}
+
+/* Its FIN is the sign that our zipper has taken everything. */
+static bool
+is_taken(const struct client *c)
+{
+	return c->state == CLIENT_ENDING && c->fin_came &&
+	       c->link->answers_fin && c->link->fin_acked;
+}
 
 /*
  * Give the peer credit for what was used: also while data() takes no more, so
@@ -466,6 +549,42 @@ take_frame(struct client *c, const struct frame *f)
 	return true;
 }
 
+/*
+ * Take the frames of in, as far as that goes.  Messages wait while one is held
+ * back; other frames do not, or nobody could be greeted while one is.
+ *
+ * ERR_MORE   there are no more, or a message waits
+ * ERR_GONE   the link they came from is no more
+ * ERR_BAD, ERR_LIMIT
+ */
+static int
+take_from(struct client *c, struct intake *in)
+{
+	const struct link *l = c->link;
+	struct slab *s;
+	struct frame f;
+	size_t at;
+	int r;
+
+	while ((r = intake_next(in, &f)) == OK ||
+	       (r == ERR_MORE && intake_advance(in))) {
+		if (r != OK)
+			continue;
+		at = intake_offset(in, &f);
+		s = slab_ref(in->front);
+		if (must_wait(c, in, &f) || !take_frame(c, &f))
+			c->held = true;
+		slab_unref(s);
+		if (c->link != l || c->state == CLIENT_OVER)
+			return ERR_GONE;
+		if (c->held && may_wait(c, &f)) {
+			intake_back(in, at);
+			return ERR_MORE;
+		}
+	}
+	return r;
+}
+
 /* What a pipe brings is no frame: the end of input, but for the status. */
 static void
 give_up_reading(struct client *c, const char *why)
@@ -476,53 +595,58 @@ give_up_reading(struct client *c, const char *why)
 	c->ops->eof(c->arg);
 }
 
+/* No bytes will follow, and all of those that came are taken. */
 static void
-take_frames(struct client *c)
+mind_fin(struct client *c)
 {
-	struct link *l = c->link;
-	struct slab *s;
-	const char *why;
-	struct frame f;
-	size_t at;
-	bool taken;
-	int r = OK;
-
-	while (!c->held && !c->malformed) {
-		r = intake_next(&c->in, &f);
-		if (r == ERR_MORE && intake_advance(&c->in))
-			continue;
-		if (r != OK)
-			break;
-		at = intake_offset(&c->in, &f);
-		s = slab_ref(c->in.front);
-		taken = take_frame(c, &f);
-		slab_unref(s);
-		if (c->link != l || c->state == CLIENT_OVER)
-			return;
-		if (!taken) {
-			intake_back(&c->in, at);
-			c->held = true;
-			if (c->malformed)
-				give_up_reading(c, "not a Data frame");
-		}
-	}
-	if (c->malformed)
+	if (!c->fin_came || c->held || c->link == NULL)
 		return;
-	if (r == ERR_BAD || r == ERR_LIMIT) {
-		why = r == ERR_BAD ? "not a frame" : "the frame is too long";
-		if (is_pipe(c))
-			give_up_reading(c, why);
-		else
-			fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
-		return;
-	}
-	credit(c);
-	if (!c->held && c->fin_came && c->ops->eof != NULL && is_pipe(c)) {
+	if (is_pipe(c)) {
 		c->fin_came = false;
 		if (c->in.waiting > 0)
 			give_up_reading(c, "the input ends within this frame");
-		else
+		else if (c->ops->eof != NULL)
 			c->ops->eof(c->arg);
+	} else if (is_taken(c)) {
+		outq_fini(&c->out);
+		finish_with(c, EXIT_OK);
+	} else if (c->state != CLIENT_ENDING || !c->link->answers_fin) {
+		snprintf(c->why, sizeof(c->why), "the zipper ended the stream");
+		lose(c);
+	}
+}
+
+/* Nobody may send such bytes, or put them into a pipe. */
+static void
+refuse_bytes(struct client *c, const char *why)
+{
+	if (is_pipe(c))
+		give_up_reading(c, why);
+	else
+		fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
+}
+
+static void
+take_frames(struct client *c)
+{
+	int r;
+
+	if (c->malformed)
+		return;
+	if (c->kept.waiting > 0 && take_from(c, &c->kept) == ERR_GONE)
+		return;
+	intake_trim(&c->kept);
+	if (c->link == NULL || (r = take_from(c, &c->in)) == ERR_GONE)
+		return;
+	if (c->malformed) {
+		refuse_bytes(c, "not a Data frame");
+	} else if (r == ERR_BAD) {
+		refuse_bytes(c, "not a frame");
+	} else if (r == ERR_LIMIT) {
+		refuse_bytes(c, "the frame is too long");
+	} else {
+		credit(c);
+		mind_fin(c);
 	}
 }
 
@@ -538,10 +662,12 @@ on_up(void *arg)
 		return;
 	}
 	set_state(c, CLIENT_GREETING);
-	if (send_greeting(c) != OK)
+	if (send_greeting(c) != OK) {
 		fail_with(c, EXIT_SYSTEM, "cannot greet", "out of memory");
-	else
-		link_wake(c->link);
+		return;
+	}
+	link_wake(c->link);
+	wait_for(c, &c->pause, GREETING_NS);
 }
 
 static void
@@ -571,19 +697,7 @@ on_fin(void *arg)
 static void
 on_pause(void *arg)
 {
-	struct client *c = arg;
-
-	take_frames(c);
-	if (c->link == NULL || is_pipe(c) || !c->fin_came || c->held)
-		return;
-	if (c->state == CLIENT_ENDING) {
-		/* Its FIN is the sign: everything was taken. */
-		outq_fini(&c->out);
-		finish_with(c, EXIT_OK);
-		return;
-	}
-	snprintf(c->why, sizeof(c->why), "the zipper ended the stream");
-	lose(c);
+	take_frames(arg);
 }
 
 static void
@@ -596,13 +710,13 @@ on_moved(void *arg)
 		c->ops->room(c->arg);
 	}
 	if (c->state != CLIENT_ENDING || c->link == NULL ||
-	    !c->link->fin_acked || c->link->answers_fin || is_pipe(c))
+	    !c->link->fin_acked || is_pipe(c))
 		return;
+	mind_fin(c);
 	/* Go gives no sign: all is acknowledged, that is all one can know. */
-	if (c->pause.index == 0)
-		timer_set(c->loop, &c->pause,
-		    loop_now(c->loop) +
-			(c->counts.sent > 0 ? c->conf->linger_ns : 0));
+	if (c->link != NULL && !c->link->answers_fin && c->pause.index == 0)
+		wait_for(
+		    c, &c->pause, c->counts.sent > 0 ? c->conf->linger_ns : 0);
 }
 
 /* A refusal is for good, and so is an eviction; everything else passes. */
@@ -613,6 +727,8 @@ on_down(void *arg, const struct link_end *end)
 	char text[LINK_REASON];
 	const char *why = *end->reason != '\0' ? text : NULL;
 
+	if (is_taken(c))
+		return; /* only what is held back is still to be taken */
 	quote(c, view_of(end->reason), text);
 	switch (end->kind) {
 	case LINK_FINISHED:
@@ -729,7 +845,6 @@ try_next(struct client *c)
 		fail_with(c, EXIT_SYSTEM, "cannot look up", e->host);
 }
 
-/* A rest is over, or a linger. */
 static void
 on_pause_over(void *arg)
 {
@@ -737,6 +852,9 @@ on_pause_over(void *arg)
 
 	if (c->state == CLIENT_RESTING) {
 		try_next(c);
+	} else if (c->state == CLIENT_GREETING) {
+		snprintf(c->why, sizeof(c->why), "no answer to the greeting");
+		lose(c);
 	} else if (c->state == CLIENT_ENDING) {
 		outq_fini(&c->out);
 		finish_with(c, EXIT_OK);
@@ -750,6 +868,7 @@ client_new(struct client **out, struct loop *loop,
     const struct client_conf *conf, const struct client_ops *ops, void *arg)
 {
 	struct client *c;
+	int r = OK;
 
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		return ERR_NOMEM;
@@ -763,12 +882,15 @@ client_new(struct client **out, struct loop *loop,
 	snprintf(c->where, sizeof(c->where), "pipe");
 	outq_init(&c->out, conf->queue);
 	intake_init(&c->in, conf->max_message);
+	intake_init(&c->kept, conf->max_message);
 	if (!is_pipe(c) && conf->connect_timeout_ns > 0)
-		timer_set(loop, &c->deadline,
+		r = timer_set(loop, &c->deadline,
 		    loop_clock() + conf->connect_timeout_ns);
-	if (timer_set(loop, &c->pause, 0) != OK) {
-		free(c);
-		return ERR_NOMEM;
+	if (r == OK)
+		r = timer_set(loop, &c->pause, 0);
+	if (r != OK) {
+		client_free(c);
+		return r;
 	}
 	*out = c;
 	return OK;
@@ -786,6 +908,7 @@ client_free(struct client *c)
 	task_cancel(c->loop, &c->over);
 	outq_fini(&c->out);
 	intake_fini(&c->in);
+	intake_fini(&c->kept);
 	endpoint_fini(&c->moved_to);
 	free(c);
 }
@@ -840,7 +963,7 @@ client_full(struct client *c)
 void
 client_resume(struct client *c)
 {
-	if (!c->held || c->link == NULL)
+	if (!c->held || c->state == CLIENT_OVER)
 		return;
 	c->held = false;
 	take_frames(c);

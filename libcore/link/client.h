@@ -98,6 +98,7 @@ struct client_counts {
 	uint64_t sent;	   /* messages queued */
 	uint64_t in_doubt; /* of them, on connections that were lost */
 	uint64_t received; /* Data frames taken */
+	uint64_t untaken;  /* held back until they had to be dropped */
 	uint64_t lost;	   /* connections */
 	uint64_t waiting;  /* messages' bytes not yet acknowledged */
 };

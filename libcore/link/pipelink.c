@@ -31,6 +31,7 @@ struct pipelink {
 	struct drain *drain;
 	struct task task;
 	int socket;    /* -1: pipes */
+	bool dialed;   /* by us */
 	size_t window; /* bytes it may take ahead of link_consumed() */
 	size_t unread;
 	bool waiting; /* feed was told to wait */
@@ -330,7 +331,7 @@ widen(struct link *l, size_t n)
 	read_on(k);
 }
 
-/* A socket has no close codes: who must stay away is told by a Goaway. */
+/* A socket has no close codes: a client to stay away is told by a Goaway. */
 static void
 say_goaway(struct pipelink *k, const char *reason)
 {
@@ -351,8 +352,8 @@ close_link(struct link *l, uint64_t code, const char *reason)
 {
 	struct pipelink *k = (struct pipelink *)l;
 
-	if (k->socket >= 0 && !k->over && code == HELLO_CLOSE_EVICT &&
-	    drain_waiting(k->drain) == 0)
+	if (k->socket >= 0 && !k->dialed && !k->over &&
+	    code == HELLO_CLOSE_EVICT && drain_waiting(k->drain) == 0)
 		say_goaway(k, reason);
 	task_post(k->loop, &k->task);
 }
@@ -480,7 +481,7 @@ pipelink_dial(struct link **l, struct loop *loop, const char *path,
     struct outq *out, const struct link_ops *ops, void *arg)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd;
+	int fd, r;
 
 	if (strlen(path) >= sizeof(sun.sun_path)) {
 		log_error("cannot connect to '%s': the path is too long", path);
@@ -502,5 +503,7 @@ pipelink_dial(struct link **l, struct loop *loop, const char *path,
 		close(fd);
 		return absent ? ERR_GONE : ERR_SYS;
 	}
-	return pipelink_socket(l, loop, fd, out, ops, arg);
+	if ((r = pipelink_socket(l, loop, fd, out, ops, arg)) == OK)
+		((struct pipelink *)*l)->dialed = true;
+	return r;
 }

@@ -24,7 +24,7 @@
 #include "turns.h"
 
 #define RIG_MS UINT64_C(1000000)
-#define RIG_PATIENCE (30 * 1000 * RIG_MS)
+#define RIG_PATIENCE (15 * 1000 * RIG_MS)
 
 static struct loop *rig_loop;
 
