@@ -188,7 +188,7 @@ launch() {
 	for fd in "${fd_of[@]}"; do
 		exec {fd}<&-
 	done
-	exec env --default-signal=INT,QUIT "$@"
+	exec env --default-signal=INT,QUIT,HUP,PIPE "$@"
 }
 
 # close NAME: our end of a descriptor.
