@@ -46,6 +46,12 @@ reap() {
 	done
 }
 
+# What no program may ever say, in any test.
+accidents() {
+	grep -lE 'ERROR: [A-Za-z]*Sanitizer|runtime error:|Assertion .* failed' \
+	    "$out"/*.err
+}
+
 comment_errors() {
 	local f
 
@@ -64,6 +70,10 @@ finish_test() {
 	reap
 	if [ "$count" -ne "$planned" ] || [ "$status" -ne 0 ]; then
 		echo "# ended at $count of $planned (status $status), while $doing"
+		failed=$((failed + 1))
+	fi
+	if accidents >/dev/null; then
+		echo '# a program had an accident'
 		failed=$((failed + 1))
 	fi
 	if [ "$failed" -gt 0 ]; then
@@ -217,6 +227,9 @@ start() {
 
 	shift
 	rm -f "$out/$name".{ready,status}
+	if [ -s "$out/$name.err" ]; then
+		cat "$out/$name.err" >>"$out/earlier.err"
+	fi
 	mkfifo "$out/$name.ready"
 	exec {w}<>"$out/$name.ready" {r}<"$out/$name.ready"
 	launch "$@" 3>&"$w" {w}>&- {r}<&- \
