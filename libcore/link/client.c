@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "conf/exit.h"
 #include "link/client.h"
+#include "link/itinerary.h"
 #include "link/pipelink.h"
 #include "link/quiclink.h"
 #include "net/resolve.h"
@@ -17,16 +18,12 @@
 #include "proto/hello.h"
 
 #define NS_PER_MS 1000000ull
-#define BACKOFF_MIN (50 * NS_PER_MS)
-#define BACKOFF_MAX (5000 * NS_PER_MS)
 /* A connection that lived so long is no sign of trouble when it ends. */
-#define STEADY_NS BACKOFF_MAX
+#define STEADY_NS (5000 * NS_PER_MS)
 /* From our Handshake to the answer. */
 #define GREETING_NS (5000 * NS_PER_MS)
 /* What may be held back of connections that were lost, in bytes. */
 #define KEPT_MAX (2 * QUICLINK_WINDOW)
-#define ADDRS_MAX 16
-#define HOPS_MAX 5
 #define BIT(n) (1u << (n))
 
 enum client_state {
@@ -81,18 +78,9 @@ struct client {
 	struct task over;      /* calls done() */
 	int status;
 
-	/* Where to try next. */
-	size_t zipper; /* of conf->zippers */
-	struct addr addrs[ADDRS_MAX];
-	size_t n_addrs;
-	size_t addr;
-	struct endpoint moved_to; /* ConnectTo; host NULL: nowhere */
-	unsigned hops;
-	bool trying_moved;
+	struct itinerary way; /* where to try next */
 	unsigned attempts;
-	uint64_t backoff;
-	uint64_t ready_at; /* ns */
-	char where[300];   /* what people call the zipper that is tried */
+	uint64_t ready_at;	     /* ns */
 	char why[LINK_REASON + 128]; /* the latest attempt failed */
 
 	bool was_ready;
@@ -124,30 +112,10 @@ is_pipe(const struct client *c)
 	return c->conf->n_zippers == 0;
 }
 
-static const struct endpoint *
-current(const struct client *c)
-{
-	return c->trying_moved ? &c->moved_to : &c->conf->zippers[c->zipper];
-}
-
 const char *
 client_peer(const struct client *c)
 {
-	return c->link != NULL ? c->link->name : c->where;
-}
-
-/* What people call the zipper that is tried. */
-static void
-name_peer(struct client *c)
-{
-	const struct endpoint *e = current(c);
-	bool v6 = e->path == NULL && strchr(e->host, ':') != NULL;
-
-	if (e->path != NULL)
-		snprintf(c->where, sizeof(c->where), "unix:%s", e->path);
-	else
-		snprintf(c->where, sizeof(c->where), "%s%s%s:%u", v6 ? "[" : "",
-		    e->host, v6 ? "]" : "", e->port);
+	return c->link != NULL ? c->link->name : c->way.name;
 }
 
 /* The link is broken: see what became of what was queued. */
@@ -242,7 +210,7 @@ fail_with(struct client *c, int status, const char *verb, const char *why)
 	if (is_pipe(c))
 		log_error("%s: %s", verb, why);
 	else
-		log_error("%s '%s': %s", verb, c->where, why);
+		log_error("%s '%s': %s", verb, c->way.name, why);
 	finish_with(c, status);
 }
 
@@ -262,19 +230,10 @@ wait_for(struct client *c, struct timer *t, uint64_t ns)
 static void
 begin_again(struct client *c)
 {
-	uint64_t r, wait = c->backoff;
+	uint64_t r;
 
-	c->trying_moved = false;
-	c->hops = 0;
-	c->n_addrs = c->addr = 0;
-	c->zipper = 0;
-	/* Up to half of it at random: a thousand clients do not come as one. */
 	auth_random(&r, sizeof(r));
-	wait -= r % (wait / 2 + 1);
-	c->backoff = c->backoff == 0 ? BACKOFF_MIN : c->backoff * 2;
-	if (c->backoff > BACKOFF_MAX)
-		c->backoff = BACKOFF_MAX;
-	wait_for(c, &c->pause, wait);
+	wait_for(c, &c->pause, itinerary_rest(&c->way, r));
 }
 
 /* This attempt failed: the next address, the next zipper, or a rest. */
@@ -282,14 +241,7 @@ static void
 rest(struct client *c)
 {
 	set_state(c, CLIENT_RESTING);
-	if (c->addr < c->n_addrs) {
-		try_next(c);
-		return;
-	}
-	c->trying_moved = false;
-	c->hops = 0;
-	c->n_addrs = c->addr = 0;
-	if (++c->zipper < c->conf->n_zippers)
+	if (itinerary_has_addr(&c->way) || itinerary_advance(&c->way))
 		try_next(c);
 	else
 		begin_again(c);
@@ -304,11 +256,11 @@ come_back(struct client *c)
 		fail_with(c, EXIT_LOST, "lost the connection to", c->why);
 		return;
 	}
-	log_info(
-	    "lost the connection to '%s', trying again: %s", c->where, c->why);
+	log_info("lost the connection to '%s', trying again: %s", c->way.name,
+	    c->why);
 	set_state(c, CLIENT_RESTING);
 	if (loop_now(c->loop) - c->ready_at > STEADY_NS)
-		c->backoff = 0;
+		itinerary_rested(&c->way);
 	begin_again(c);
 	if (c->conf->retry_ns != UINT64_MAX && c->state != CLIENT_OVER)
 		wait_for(c, &c->deadline, c->conf->retry_ns);
@@ -372,7 +324,7 @@ become_ready(struct client *c)
 	timer_stop(c->loop, &c->pause);
 	c->was_ready = true;
 	c->ready_at = loop_now(c->loop);
-	c->hops = 0;
+	itinerary_arrived(&c->way);
 	outq_set_gate(&c->out, SIZE_MAX);
 	if (!is_pipe(c))
 		log_debug("connected to '%s'", client_peer(c));
@@ -426,33 +378,29 @@ static void
 follow(struct client *c, const struct frame *f)
 {
 	struct view text = {0};
-	struct endpoint to;
 	char name[LINK_REASON];
 
 	frame_text_get(f->body, &text);
 	quote(c, text, name);
-	if (++c->hops > HOPS_MAX) {
+	switch (itinerary_redirect(&c->way, name)) {
+	case OK:
+		break;
+	case ERR_LIMIT:
 		fail_with(
 		    c, EXIT_PROTOCOL, "sent elsewhere too often by", name);
 		return;
-	}
-	if (endpoint_parse(name, &to) != OK) {
-		fail_with(c, EXIT_PROTOCOL, "sent to no address by", name);
+	case ERR_NOMEM:
+		fail_with(
+		    c, EXIT_SYSTEM, "cannot go where sent by", "out of memory");
 		return;
-	}
-	if (to.path != NULL) {
-		endpoint_fini(&to);
-		fail_with(c, EXIT_PROTOCOL, "sent to a socket by", name);
+	default:
+		fail_with(c, EXIT_PROTOCOL, "sent to no address by", name);
 		return;
 	}
 	log_info("'%s' sends us to '%s'", client_peer(c), name);
 	settle_queue(c);
 	snprintf(c->why, sizeof(c->why), "connect to %s", name);
 	drop_link(c, HELLO_CLOSE_EVICT, c->why);
-	endpoint_fini(&c->moved_to);
-	c->moved_to = to;
-	c->trying_moved = true;
-	c->addr = c->n_addrs = 0;
 	set_state(c, CLIENT_RESTING);
 	try_next(c);
 }
@@ -782,8 +730,8 @@ static const struct link_ops link_callbacks = {
 static void
 dial_addr(struct client *c)
 {
-	const struct endpoint *e = current(c);
-	const struct addr *a = &c->addrs[c->addr++];
+	const struct endpoint *e = itinerary_zipper(&c->way);
+	const struct addr *a = itinerary_addr(&c->way);
 
 	set_state(c, CLIENT_DIALING);
 	if (quiclink_dial(&c->link, c->loop, c->conf->tls, e->host, a, &c->out,
@@ -799,14 +747,12 @@ on_resolved(void *arg, const struct addr *v, size_t n)
 	struct client *c = arg;
 
 	c->resolve = NULL;
-	c->n_addrs = n < ADDRS_MAX ? n : ADDRS_MAX;
-	c->addr = 0;
 	if (n == 0) {
 		snprintf(c->why, sizeof(c->why), "no such host");
 		rest(c);
 		return;
 	}
-	memcpy(c->addrs, v, c->n_addrs * sizeof(*v));
+	itinerary_found(&c->way, v, n);
 	dial_addr(c);
 }
 
@@ -823,8 +769,7 @@ try_next(struct client *c)
 			finish_with(c, EXIT_SYSTEM);
 		return;
 	}
-	e = current(c);
-	name_peer(c);
+	e = itinerary_visit(&c->way);
 	if (e->path != NULL) {
 		set_state(c, CLIENT_DIALING);
 		r = pipelink_dial(
@@ -835,7 +780,7 @@ try_next(struct client *c)
 		rest(c);
 		return;
 	}
-	if (c->addr < c->n_addrs) {
+	if (itinerary_has_addr(&c->way)) {
 		dial_addr(c);
 		return;
 	}
@@ -879,7 +824,8 @@ client_new(struct client **out, struct loop *loop,
 	c->deadline = (struct timer){.fn = on_deadline, .arg = c};
 	c->pause = (struct timer){.fn = on_pause_over, .arg = c};
 	c->over = (struct task){.fn = on_over, .arg = c};
-	snprintf(c->where, sizeof(c->where), "pipe");
+	itinerary_init(&c->way, conf->zippers, conf->n_zippers);
+	snprintf(c->way.name, sizeof(c->way.name), "pipe");
 	outq_init(&c->out, conf->queue);
 	intake_init(&c->in, conf->max_message);
 	intake_init(&c->kept, conf->max_message);
@@ -909,7 +855,7 @@ client_free(struct client *c)
 	outq_fini(&c->out);
 	intake_fini(&c->in);
 	intake_fini(&c->kept);
-	endpoint_fini(&c->moved_to);
+	itinerary_fini(&c->way);
 	free(c);
 }
 
