@@ -382,6 +382,11 @@ follow(struct client *c, const struct frame *f)
 
 	frame_text_get(f->body, &text);
 	quote(c, text, name);
+	if (c->conf->tls == NULL) { /* a client of unix sockets only */
+		fail_with(
+		    c, EXIT_PROTOCOL, "cannot go where it was sent by", name);
+		return;
+	}
 	switch (itinerary_redirect(&c->way, name)) {
 	case OK:
 		break;

@@ -77,19 +77,23 @@ make_tls(struct setup *s, const struct common_conf *conf)
 int
 setup_client(struct setup *s, const struct common_conf *conf, int *status)
 {
+	int r;
+
 	*s = (struct setup){0};
 	*status = EXIT_SYSTEM;
-	if (auth_init() != OK)
-		return ERR_SYS;
+	if ((r = auth_init()) != OK)
+		return r;
 	auth_id(s->id);
-	*status = EXIT_USAGE;
-	if (read_zippers(s, conf) != OK)
-		return ERR_BAD;
-	*status = EXIT_CONFIG;
-	if (read_credential(s, conf) != OK)
-		return ERR_BAD;
-	if (make_tls(s, conf) != OK)
-		return ERR_BAD;
+	if ((r = read_zippers(s, conf)) == ERR_BAD)
+		*status = EXIT_USAGE;
+	if (r != OK)
+		return r;
+	if ((r = read_credential(s, conf)) == OK)
+		r = make_tls(s, conf);
+	if (r != OK && r != ERR_NOMEM)
+		*status = EXIT_CONFIG;
+	if (r != OK)
+		return r;
 	if (conf->insecure && s->credential != NULL && s->tls != NULL)
 		log_info("the credential goes to whoever answers: --insecure "
 			 "checks no certificate");

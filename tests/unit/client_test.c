@@ -1141,6 +1141,20 @@ over_a_unix_socket_refusals_are_for_good(void **state)
 	}
 }
 
+/* Where it would need TLS, which nobody has set up. */
+static void
+over_a_unix_socket_nobody_is_sent_into_the_network(void **state)
+{
+	(void)state;
+	use_socket();
+	open_toy(&toys[1]);
+	send_on(&toys[0], &toys[1]);
+	conf.tls = NULL;
+	begin();
+	ends_with(EXIT_PROTOCOL);
+	assert_int_equal(n_visits, 1);
+}
+
 static void
 over_a_unix_socket_the_unsent_goes_over_the_next(void **state)
 {
@@ -1481,6 +1495,7 @@ main(void)
 	    TEST(who_is_deaf_hears_no_more_and_holds_nobody_up),
 	    TEST(over_a_unix_socket_it_is_the_same),
 	    TEST(over_a_unix_socket_refusals_are_for_good),
+	    TEST(over_a_unix_socket_nobody_is_sent_into_the_network),
 	    TEST(over_a_unix_socket_the_unsent_goes_over_the_next),
 	    TEST(frames_come_through_a_pipe_to_its_end),
 	    TEST(the_end_of_a_pipe_waits_for_what_is_held_back),

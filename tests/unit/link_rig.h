@@ -237,7 +237,7 @@ rig_make_folder(void)
 static inline const char *
 rig_path(const char *name)
 {
-	static char path[128];
+	static char path[100]; /* fits into a struct sockaddr_un */
 
 	snprintf(path, sizeof(path), "%s/%s", rig_folder, name);
 	return path;
