@@ -441,16 +441,6 @@ on_signal(void *arg, int signo)
 /* --- set-up --- */
 
 static int
-catch_signals(struct sfn *s)
-{
-	static const int with_hup[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP, 0};
-	static const int without[] = {SIGTERM, SIGINT, SIGUSR1, 0};
-
-	return loop_signals(
-	    s->loop, process_hup_ignored() ? without : with_hup, on_signal, s);
-}
-
-static int
 list_tags(struct sfn *s)
 {
 	size_t i, n = tag_set_count(&s->conf->tags);
@@ -534,7 +524,9 @@ set_up(struct sfn *s)
 	s->latest = &s->members[0];
 	if ((r = list_tags(s)) != OK ||
 	    (r = stamp_init(&s->stamp, s->setup.id, NULL, NULL, 0)) != OK ||
-	    (r = loop_new(&s->loop)) != OK || (r = catch_signals(s)) != OK ||
+	    (r = loop_new(&s->loop)) != OK ||
+	    (r = loop_signals(s->loop, process_signals(), on_signal, s)) !=
+		OK ||
 	    (r = progress_open(&s->progress, s->loop, s->conf->common.progress,
 		 &s->messages, &s->bytes)) != OK ||
 	    (r = open_output(s)) != OK)

@@ -300,16 +300,6 @@ on_signal(void *arg, int signo)
 /* --- set-up --- */
 
 static int
-catch_signals(struct source *s)
-{
-	static const int with_hup[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP, 0};
-	static const int without[] = {SIGTERM, SIGINT, SIGUSR1, 0};
-
-	return loop_signals(
-	    s->loop, process_hup_ignored() ? without : with_hup, on_signal, s);
-}
-
-static int
 set_up(struct source *s)
 {
 	const struct source_conf *conf = s->conf;
@@ -331,7 +321,9 @@ set_up(struct source *s)
 	if ((r = stamp_init(&s->stamp, s->setup.id, conf->target, conf->meta.v,
 		 conf->meta.n)) != OK ||
 	    (r = framing_new(&s->framing, &framing)) != OK ||
-	    (r = loop_new(&s->loop)) != OK || (r = catch_signals(s)) != OK ||
+	    (r = loop_new(&s->loop)) != OK ||
+	    (r = loop_signals(s->loop, process_signals(), on_signal, s)) !=
+		OK ||
 	    (r = progress_open(&s->progress, s->loop, conf->common.progress,
 		 &s->messages, &s->bytes)) != OK)
 		return r;

@@ -69,10 +69,13 @@ process_has_output(void)
 	return flags != -1 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
-bool
-process_hup_ignored(void)
+const int *
+process_signals(void)
 {
-	return hup_ignored;
+	static const int all[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP, 0};
+	static const int but_hup[] = {SIGTERM, SIGINT, SIGUSR1, 0};
+
+	return hup_ignored ? but_hup : all;
 }
 
 void

@@ -17,8 +17,11 @@ void process_begin(void);
 /* Standard output was open for writing when the program began. */
 bool process_has_output(void);
 
-/* SIGHUP was ignored when the program began (nohup): leave it so. */
-bool process_hup_ignored(void);
+/*
+ * What a filter catches, for loop_signals(): SIGTERM, SIGINT, SIGUSR1, and
+ * SIGHUP unless it was ignored when the program began (nohup).
+ */
+const int *process_signals(void);
 
 /*
  * Up and serving: tell the service manager, and write a newline to fd, which
