@@ -50,7 +50,7 @@ paces() { # OPTIONS...: milliseconds between the lines that come
 # shellcheck disable=SC2046
 set -- $({ echo 1; sleep 0.7; seq 2 4; } | paces --every 200ms)
 is "$#" 3 '--every loses nothing'
-ok 'what comes late goes at once' test "$1" -ge 500 -a "$1" -lt 1500
+ok 'what comes late goes at once' test "$1" -ge 250 -a "$1" -lt 1500
 ok 'and those after it keep their distance' test "$2" -ge 100 -a "$3" -ge 100
 is "$(yes | yomo-source -F lines --every 1ms -c 3 | yomo-sfn -F lines)" \
     $'y\ny\ny' '--count ends it'
