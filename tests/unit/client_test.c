@@ -922,7 +922,7 @@ where_it_is_sent_may_be_down_for_a_while(void **state)
 	close(bind_udp(&down.at));
 	send_on(&toys[0], &down);
 	begin();
-	UNTIL(n_visits == 9);
+	UNTIL(n_visits == 7); /* more than a zipper may send us on */
 	assert_int_equal(dones, 0);
 	toys[0].answer = ACK;
 	client_finish(client);
