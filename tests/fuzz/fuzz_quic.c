@@ -46,9 +46,12 @@ enum reached {
 	SERVER_ACCEPT,
 	SERVER_TOUCHED,
 	SERVER_SEND,
-	END, /* and after it the kinds of enum quic_end_kind */
-	N_REACHED = END + QUIC_DROPPED + 1,
+	N_CALLBACKS,
 };
+
+/* After them come the kinds of enum quic_end_kind. */
+#define END ((int)N_CALLBACKS)
+#define N_REACHED (END + QUIC_DROPPED + 1)
 
 static const char *const reached_name[N_REACHED] = {
     [READY] = "ready",
@@ -388,7 +391,7 @@ free_owner(struct owner *o)
 {
 	if (o == NULL)
 		return;
-	reached[END + (int)quic_end(o->quic)->kind]++;
+	reached[END + quic_end(o->quic)->kind]++;
 	quic_free(o->quic);
 	assert(o->streams == 0);
 	free(o);
