@@ -23,7 +23,7 @@ struct client_conf {
 	size_t n_zippers;
 	int in_fd;
 	int out_fd;
-	struct tls *tls; /* for QUIC, else NULL; borrowed */
+	struct tls *tls;		     /* for QUIC, else NULL; borrowed */
 	const struct credential *credential; /* or NULL */
 	const char *name;
 	const char *id; /* AUTH_ID_SIZE characters; "-N" is added */
