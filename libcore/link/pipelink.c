@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -23,6 +26,11 @@
 /* Bytes handed to the descriptor's buffer at a time. */
 #define WRITE_AHEAD (256u << 10)
 #define VECTORS 64
+/* A socket is asked what the other end has read for so many bytes at least, or
+ * after a while: nothing tells of it. */
+#define LOOK_BYTES (64u << 10)
+#define LOOK_MIN_NS (2 * 1000000ull)
+#define LOOK_MAX_NS (64 * 1000000ull)
 
 struct pipelink {
 	struct link link;
@@ -38,9 +46,12 @@ struct pipelink {
 	bool came;
 	bool moved;
 	bool started;
-	size_t unwritten; /* bytes of the queue that the drain has */
+	size_t unacked;	   /* bytes of the queue that were sent */
+	struct timer look; /* again what of them has been read */
+	uint64_t look_ns;
 	bool fin_came;
 	bool finishing; /* the drain was told to finish */
+	bool drained;	/* ... and has */
 	bool deaf;	/* the other end takes no more */
 	bool over;	/* end is known */
 	bool ended;	/* ... and told */
@@ -51,6 +62,7 @@ static void
 release(struct pipelink *k)
 {
 	task_cancel(k->loop, &k->task);
+	timer_stop(k->loop, &k->look);
 	if (k->feed != NULL)
 		feed_close(k->feed);
 	if (k->drain != NULL)
@@ -83,17 +95,72 @@ end_if_both_did(struct pipelink *k)
 		set_end(k, LINK_LOST, "connection closed");
 }
 
-/* What the drain has written is as good as acknowledged. */
-static void
-settle(struct pipelink *k)
+/* At most so many bytes of what was written has the other end not read. */
+static size_t
+count_unread(const struct pipelink *k)
 {
-	size_t n = k->unwritten - drain_waiting(k->drain);
+	struct pollfd p = {.fd = k->socket};
+	int n;
 
-	if (n == 0)
+	if (ioctl(k->socket, SIOCOUTQ, &n) < 0)
+		return SIZE_MAX;
+	/* Who has gone does not count any more what it left unread. */
+	if (poll(&p, 1, 0) != 0 && (p.revents & POLLERR))
+		return SIZE_MAX;
+	return (size_t)n;
+}
+
+/* Acknowledge all but the last left bytes. */
+static void
+acknowledge(struct pipelink *k, size_t left)
+{
+	if (left < k->unacked) {
+		outq_acked(k->link.out, k->unacked - left);
+		k->unacked = left;
+		k->look_ns = LOOK_MIN_NS;
+		k->moved = true;
+	}
+	if (k->unacked > 0 || !k->drained || k->link.fin_acked)
 		return;
-	k->unwritten -= n;
-	outq_acked(k->link.out, n);
+	k->link.fin_acked = true;
 	k->moved = true;
+	end_if_both_did(k);
+}
+
+/*
+ * What has been read is acknowledged, and of a pipe, which cannot tell, what
+ * has been written.
+ */
+static void
+settle(struct pipelink *k, size_t least)
+{
+	size_t unread, waiting = drain_waiting(k->drain);
+
+	if (k->over || k->deaf || k->link.ops == NULL)
+		return;
+	if (k->socket < 0) {
+		acknowledge(k, waiting);
+	} else if (k->unacked - waiting >= least) {
+		unread = count_unread(k);
+		if (unread < k->unacked - waiting || k->unacked == 0)
+			acknowledge(k, waiting + unread);
+	}
+	if (k->socket < 0 || k->unacked == waiting || k->look.index != 0)
+		return;
+	if (timer_set(k->loop, &k->look, loop_now(k->loop) + k->look_ns) != OK)
+		set_end(k, LINK_FAILED, "out of memory");
+	if (k->look_ns < LOOK_MAX_NS)
+		k->look_ns *= 2;
+}
+
+static void
+on_look(void *arg)
+{
+	struct pipelink *k = arg;
+
+	settle(k, 0);
+	if (k->moved)
+		task_post(k->loop, &k->task);
 }
 
 /* Put into the drain what it has room for. */
@@ -113,11 +180,11 @@ fill_drain(struct pipelink *k)
 				return;
 			}
 			outq_sent(k->link.out, bytes.len);
-			k->unwritten += bytes.len;
+			k->unacked += bytes.len;
 		}
 	} while (n > 0 && i == n);
 	drain_flush(k->drain);
-	if (k->unwritten > 0)
+	if (drain_waiting(k->drain) > 0)
 		drain_ask(k->drain);
 }
 
@@ -140,8 +207,9 @@ transmit(struct pipelink *k)
 	if (k->over || k->deaf)
 		return;
 	if (k->drain != NULL) {
-		settle(k);
-		fill_drain(k);
+		settle(k, LOOK_BYTES);
+		if (!k->finishing)
+			fill_drain(k);
 	}
 	if (k->link.fin_wanted && k->link.out->unsent == 0 && !k->finishing)
 		finish(k);
@@ -229,6 +297,8 @@ on_feed_end(void *arg, int r)
 	}
 	k->fin_came = true;
 	k->came = true;
+	if (k->drained)
+		settle(k, 0);
 	end_if_both_did(k);
 	task_post(k->loop, &k->task);
 	if (k->link.ops != NULL)
@@ -252,15 +322,12 @@ on_drain_room(void *arg)
 static void
 on_drained(struct pipelink *k)
 {
-	k->link.fin_acked = true;
-	k->moved = true;
-	if (k->link.ops != NULL)
-		outq_acked(k->link.out, k->unwritten);
-	k->unwritten = 0;
+	k->drained = true;
+	if (k->socket >= 0)
+		shutdown(k->socket, SHUT_WR);
+	settle(k, 0);
 	if (k->socket < 0)
 		set_end(k, LINK_FINISHED, "");
-	else
-		shutdown(k->socket, SHUT_WR);
 }
 
 /* What the other end has sent is still to be read, whoever has room for it. */
@@ -406,6 +473,8 @@ make(struct loop *loop, struct outq *out, const struct link_ops *ops, void *arg)
 	k->socket = -1;
 	k->window = WINDOW;
 	k->task = (struct task){.fn = step, .arg = k};
+	k->look = (struct timer){.fn = on_look, .arg = k};
+	k->look_ns = LOOK_MIN_NS;
 	return k;
 }
 
