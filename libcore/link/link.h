@@ -2,9 +2,11 @@
 /*
  * A link: one ordered stream of bytes to a peer and one back, with
  * back-pressure both ways, whatever carries it: QUIC, a unix socket, pipes.
+ * Beside it, where both ends know them, lanes: streams of one direction.
  *
- * What is to be sent stands in a queue (base/outq.h) that outlives the link.
- * All callbacks come from the loop, none from within a call here.
+ * What is to be sent stands in queues (base/outq.h) that outlive the link.
+ * All callbacks come from the loop, none from within a call here; they may
+ * call everything here, link_close() too.
  */
 #ifndef LINK_LINK_H
 #define LINK_LINK_H
@@ -33,6 +35,8 @@ struct link_end {
 	char reason[LINK_REASON]; /* in words, maybe the peer's; maybe "" */
 };
 
+struct lane;
+
 struct link_ops {
 	/* Bytes may flow. */
 	void (*up)(void *arg);
@@ -41,12 +45,51 @@ struct link_ops {
 	void (*bytes)(void *arg, struct view bytes);
 	/* No bytes will follow. */
 	void (*fin)(void *arg);
-	/* Bytes or a fin came in this turn: time to work on them. */
+	/* Bytes or a fin came in this turn, here or on a lane: time to work on
+	 * them. */
 	void (*pause)(void *arg);
 	/* The queue got shorter, or the fin was acknowledged. */
 	void (*moved)(void *arg);
+	/* The peer opens a lane: set its ops and arg and return true; false,
+	 * or NULL: it is told to stop, and the lane is forgotten. */
+	bool (*lane)(void *arg, struct lane *l);
+	/* After link_open_lane() said ERR_MORE: try again.  May be NULL. */
+	void (*lanes)(void *arg);
 	/* It is over: the last call.  Call link_close() to free the link. */
 	void (*down)(void *arg, const struct link_end *end);
+};
+
+/* What its owner is told about a lane.  Those of the other direction's may be
+ * NULL. */
+struct lane_ops {
+	/* Of the peer's: bytes came, valid during the call; they hold up the
+	 * lane and all lanes of the link until lane_consumed(). */
+	void (*bytes)(void *arg, struct view bytes);
+	/* Of the peer's: no bytes will follow.  It is kept until
+	 * lane_finish() says that everything is taken. */
+	void (*fin)(void *arg);
+	/* The peer breaks it off: of its own no bytes will follow, of ours
+	 * nothing more is sent.  closed() follows. */
+	void (*broken)(void *arg, uint64_t code);
+	/* Of ours: the queue got shorter, or the fin was acknowledged; once a
+	 * turn. */
+	void (*moved)(void *arg);
+	/* It is over, and freed after this call: the fin was acknowledged or
+	 * taken, or it was broken off.  What came and was not used yet holds
+	 * up the link until link_credit(). */
+	void (*closed)(void *arg);
+};
+
+/* A stream of one direction beside the link's own; made and freed by the link.
+ */
+struct lane {
+	struct link *link;
+	const struct lane_ops *ops;
+	void *arg;
+	struct outq *out; /* NULL: it is the peer's */
+	uint64_t id;	 /* as QUIC numbers streams: 2, 6, 10.. or 3, 7, 11.. */
+	bool fin_wanted; /* lane_finish() was called */
+	bool fin_acked;	 /* ... and the peer has everything */
 };
 
 struct link {
@@ -59,6 +102,9 @@ struct link {
 	/* The peer answers a fin with its own once it has taken everything;
 	 * known when it is up. */
 	bool answers_fin;
+	/* Both ends know lanes (and answer a fin): known when it is up, on a
+	 * unix socket with link_use_lanes(). */
+	bool lanes;
 	char name[64]; /* the peer, for the log */
 };
 
@@ -80,12 +126,67 @@ void link_widen(struct link *l, size_t n);
  */
 void link_close(struct link *l, uint64_t code, const char *reason);
 
+/*
+ * The greeting decides for lanes; both ends call it: the client once its
+ * Handshake is queued, and before anything else is (it opens none before it is
+ * answered), the zipper before it answers.  Where the transport has decided, it
+ * is nothing.
+ */
+void link_use_lanes(struct link *l);
+
+/* The peer may have n more lanes open at a time. */
+void link_allow_lanes(struct link *l, size_t n);
+
+/*
+ * Open a lane of ours; what is queued in out, which is borrowed until closed()
+ * or link_close(), goes on it after lane_wake().
+ * ERR_MORE   none is allowed now: link_ops.lanes tells when; of a link without
+ *            lanes it never does
+ * ERR_NOMEM, ERR_GONE
+ */
+int link_open_lane(struct link *l, struct outq *out, const struct lane_ops *ops,
+    void *arg, struct lane **lane);
+
+/* Something was queued: send it at the end of this turn. */
+void lane_wake(struct lane *l);
+
+/*
+ * Ours: end it after what is queued.  The peer's, of which the fin came:
+ * everything is taken, it may be closed.
+ */
+void lane_finish(struct lane *l);
+
+/*
+ * Break it off: ours, nothing more of the queue is sent and code tells the
+ * peer why not (RESET_STREAM); the peer's, it is told that nobody wants it
+ * (STOP_SENDING).  No callback but closed() comes.  code is not 0.
+ */
+void lane_break(struct lane *l, uint64_t code);
+
+/* n bytes given to its bytes() have been used. */
+void lane_consumed(struct lane *l, size_t n);
+
+/*
+ * The same, in two parts: the peer may send n bytes more on this lane; and n
+ * bytes more on all lanes and the stream of the link.
+ */
+void lane_credit(struct lane *l, size_t n);
+void link_credit(struct link *l, size_t n);
+
 /* What every kind of link can do.  For link/ only. */
 struct link_kind {
 	void (*wake)(struct link *l);
 	void (*consumed)(struct link *l, size_t n);
 	void (*widen)(struct link *l, size_t n);
 	void (*close)(struct link *l, uint64_t code, const char *reason);
+	/* Of lanes; all NULL: it has none. */
+	void (*use_lanes)(struct link *l);
+	void (*allow_lanes)(struct link *l, size_t n);
+	int (*open_lane)(struct link *l, struct lane **lane);
+	void (*credit)(struct link *l, size_t n);
+	void (*lane_wake)(struct lane *l);
+	void (*lane_break)(struct lane *l, uint64_t code);
+	void (*lane_credit)(struct lane *l, size_t n);
 };
 
 #endif /* LINK_LINK_H */
