@@ -9,11 +9,12 @@
 #include "base/log.h"
 #include "conf/exit.h"
 #include "link/client.h"
+#include "link/inbox.h"
 #include "link/itinerary.h"
+#include "link/outbox.h"
 #include "link/pipelink.h"
 #include "link/quiclink.h"
 #include "net/resolve.h"
-#include "proto/doubt.h"
 #include "proto/greeting.h"
 #include "proto/hello.h"
 
@@ -22,8 +23,6 @@
 #define STEADY_NS (5000 * NS_PER_MS)
 /* From our Handshake to the answer. */
 #define GREETING_NS (5000 * NS_PER_MS)
-/* What may be held back of connections that were lost, in bytes. */
-#define KEPT_MAX (2 * QUICLINK_WINDOW)
 #define BIT(n) (1u << (n))
 
 enum client_state {
@@ -69,10 +68,8 @@ struct client {
 	enum client_state state;
 	struct link *link;
 	struct resolve *resolve;
-	struct outq out;
-	struct intake in;
-	struct intake kept; /* messages held back, of connections before */
-	size_t unused;	    /* bytes in the intake the peer has no credit for */
+	struct outbox out;
+	struct inbox in;
 	struct timer deadline; /* of the first connection, or of coming back */
 	struct timer pause;    /* resting, waiting for the Ack, lingering */
 	struct task over;      /* calls done() */
@@ -85,15 +82,11 @@ struct client {
 
 	bool was_ready;
 	bool finish_wanted;
-	bool wants_room;
-	bool held; /* data() said not now */
-	bool deaf;
-	bool fin_came;
 	bool lost_reader;
 	bool malformed; /* what the pipe brought; nothing more is read */
 	bool giving_up; /* no connection is worth waiting for */
-	uint64_t bytes_in;
-	struct client_counts counts;
+	uint64_t in_doubt;
+	uint64_t lost; /* connections */
 };
 
 /* The only place where a client changes state. */
@@ -120,11 +113,11 @@ client_peer(const struct client *c)
 
 /* The link is broken: see what became of what was queued. */
 static void
-settle_queue(struct client *c)
+settle(struct client *c)
 {
-	uint64_t n = doubt_settle(&c->out);
+	uint64_t n = outbox_settle(&c->out);
 
-	c->counts.in_doubt += n;
+	c->in_doubt += n;
 	if (n > 0)
 		log_error("connection to '%s' lost: %llu messages in doubt",
 		    client_peer(c), (unsigned long long)n);
@@ -132,21 +125,10 @@ settle_queue(struct client *c)
 
 /* Messages that came and were not taken wait for the next connection. */
 static void
-keep_messages(struct client *c)
+keep(struct client *c)
 {
-	struct frame f;
-	uint64_t lost = 0;
-	int r;
+	uint64_t lost = inbox_keep(&c->in);
 
-	while ((r = intake_next(&c->in, &f)) == OK ||
-	       (r == ERR_MORE && intake_advance(&c->in))) {
-		if (r != OK || f.type != FRAME_DATA || c->deaf)
-			continue;
-		if (c->kept.waiting + f.whole.len > KEPT_MAX ||
-		    intake_put(&c->kept, f.whole) != OK)
-			lost++;
-	}
-	c->counts.untaken += lost;
 	if (lost > 0)
 		log_error("%llu messages from '%s' were not taken in time",
 		    (unsigned long long)lost, client_peer(c));
@@ -160,10 +142,8 @@ drop_link(struct client *c, uint64_t code, const char *reason)
 	link_close(c->link, code, reason);
 	c->link = NULL;
 	timer_stop(c->loop, &c->pause);
-	intake_fini(&c->in);
-	c->unused = 0;
-	c->fin_came = false;
-	c->held = c->held && c->kept.waiting > 0;
+	inbox_detach(&c->in);
+	outbox_detach(&c->out);
 }
 
 static const char *
@@ -188,8 +168,8 @@ finish_with(struct client *c, int status)
 	if (c->state == CLIENT_OVER)
 		return;
 	if (c->link != NULL && !is_pipe(c) && status != EXIT_OK)
-		settle_queue(c);
-	if (status == EXIT_OK && c->counts.in_doubt > 0)
+		settle(c);
+	if (status == EXIT_OK && c->in_doubt > 0)
 		status = EXIT_LOST;
 	if (status == EXIT_OK && c->malformed)
 		status = EXIT_DATA;
@@ -251,7 +231,7 @@ rest(struct client *c)
 static void
 come_back(struct client *c)
 {
-	c->counts.lost++;
+	c->lost++;
 	if (c->conf->retry_ns == 0) {
 		fail_with(c, EXIT_LOST, "lost the connection to", c->why);
 		return;
@@ -273,10 +253,10 @@ lose(struct client *c)
 	bool was = c->state == CLIENT_READY || c->state == CLIENT_ENDING;
 
 	log_debug("%s: %s", client_peer(c), c->why);
-	settle_queue(c);
-	keep_messages(c);
+	settle(c);
+	keep(c);
 	drop_link(c, 0, "");
-	if (c->giving_up && c->out.n == 0)
+	if (c->giving_up && outbox_is_empty(&c->out))
 		finish_with(c, EXIT_OK);
 	else if (was)
 		come_back(c);
@@ -313,7 +293,7 @@ send_greeting(struct client *c)
 	    .credential = conf->credential,
 	};
 
-	return greeting_queue(&g, &c->out);
+	return greeting_queue(&g, &c->out.control);
 }
 
 static void
@@ -325,10 +305,9 @@ become_ready(struct client *c)
 	c->was_ready = true;
 	c->ready_at = loop_now(c->loop);
 	itinerary_arrived(&c->way);
-	outq_set_gate(&c->out, SIZE_MAX);
 	if (!is_pipe(c))
 		log_debug("connected to '%s'", client_peer(c));
-	link_wake(c->link);
+	outbox_attach(&c->out, c->link);
 	c->ops->ready(c->arg);
 	if (c->finish_wanted && c->state == CLIENT_READY)
 		client_finish(c);
@@ -403,87 +382,48 @@ follow(struct client *c, const struct frame *f)
 		return;
 	}
 	log_info("'%s' sends us to '%s'", client_peer(c), name);
-	settle_queue(c);
+	settle(c);
 	snprintf(c->why, sizeof(c->why), "connect to %s", name);
 	drop_link(c, HELLO_CLOSE_EVICT, c->why);
 	set_state(c, CLIENT_RESTING);
 	try_next(c);
 }
 
-/* --- frames --- */
+/* --- what comes --- */
 
-/* On the pipe link every frame is for whoever reads on. */
-static bool
-may_wait(const struct client *c, const struct frame *f)
+/* Everything has arrived. */
+static void
+arrive(struct client *c)
 {
-	return f->type == FRAME_DATA || is_pipe(c);
-}
-
-static bool
-must_wait(
-    const struct client *c, const struct intake *in, const struct frame *f)
-{
-	return may_wait(c, f) &&
-	       (c->held || (in == &c->in && c->kept.waiting > 0));
+	outbox_clear(&c->out);
+	finish_with(c, EXIT_OK);
 }
 
 /* Its FIN is the sign that our zipper has taken everything. */
 static bool
 is_taken(const struct client *c)
 {
-	return c->state == CLIENT_ENDING && c->fin_came &&
-	       c->link->answers_fin && c->link->fin_acked;
-}
-
-/*
- * Give the peer credit for what was used: also while data() takes no more, so
- * that it sends on before all of its window lies here.  A part of a frame
- * counts as used, or one longer than the window would never come.
- */
-static void
-credit(struct client *c)
-{
-	size_t kept = c->held ? c->in.waiting : 0;
-	size_t n = c->unused > kept ? c->unused - kept : 0;
-
-	if (c->link == NULL || n == 0)
-		return;
-	c->unused -= n;
-	link_consumed(c->link, n);
+	return c->state == CLIENT_ENDING && c->in.fin && c->link->answers_fin &&
+	       c->link->fin_acked;
 }
 
 static bool
-take_data(struct client *c, const struct frame *f)
+on_data(void *arg, const struct data_frame *d, const struct frame *f)
 {
-	struct data_frame d;
+	struct client *c = arg;
 
-	if (data_frame_get(f->body, &d) != OK) {
-		if (is_pipe(c))
-			c->malformed = true;
-		else
-			fail_with(c, EXIT_PROTOCOL, "malformed Data frame from",
-			    client_peer(c));
-		return false;
-	}
-	if (c->deaf)
-		return true;
-	if (!c->ops->data(c->arg, &d, f))
-		return false;
-	c->counts.received++;
-	return true;
+	return c->ops->data(c->arg, d, f);
 }
 
-/* One frame from a zipper; false: stop here, the frame was not taken. */
+/* On a link every frame but a message is for us. */
 static bool
-take_frame(struct client *c, const struct frame *f)
+on_other(void *arg, const struct frame *f)
 {
+	struct client *c = arg;
 	char why[128];
 
-	if (f->type == FRAME_DATA)
-		return take_data(c, f);
 	if (is_pipe(c))
-		return c->deaf || c->ops->other == NULL ||
-		       c->ops->other(c->arg, f);
+		return c->ops->other == NULL || c->ops->other(c->arg, f);
 	switch (f->type) {
 	case FRAME_ACK:
 		if (c->state == CLIENT_GREETING)
@@ -502,104 +442,57 @@ take_frame(struct client *c, const struct frame *f)
 	return true;
 }
 
-/*
- * Take the frames of in, as far as that goes.  Messages wait while one is held
- * back; other frames do not, or nobody could be greeted while one is.
- *
- * ERR_MORE   there are no more, or a message waits
- * ERR_GONE   the link they came from is no more
- * ERR_BAD, ERR_LIMIT
- */
-static int
-take_from(struct client *c, struct intake *in)
-{
-	const struct link *l = c->link;
-	struct slab *s;
-	struct frame f;
-	size_t at;
-	int r;
+static const struct inbox_ops inbox_callbacks = {
+    .data = on_data,
+    .other = on_other,
+};
 
-	while ((r = intake_next(in, &f)) == OK ||
-	       (r == ERR_MORE && intake_advance(in))) {
-		if (r != OK)
-			continue;
-		at = intake_offset(in, &f);
-		s = slab_ref(in->front);
-		if (must_wait(c, in, &f) || !take_frame(c, &f))
-			c->held = true;
-		slab_unref(s);
-		if (c->link != l || c->state == CLIENT_OVER)
-			return ERR_GONE;
-		if (c->held && may_wait(c, &f)) {
-			intake_back(in, at);
-			return ERR_MORE;
-		}
-	}
-	return r;
-}
-
-/* What a pipe brings is no frame: the end of input, but for the status. */
+/* Nobody may send such bytes.  A pipe with them is at its end, but for the
+ * status. */
 static void
-give_up_reading(struct client *c, const char *why)
+refuse_bytes(struct client *c, const char *why)
 {
+	if (!is_pipe(c)) {
+		fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
+		return;
+	}
 	log_error("malformed input at byte %" PRIu64 ": %s",
-	    c->bytes_in - c->in.waiting, why);
+	    c->in.bytes - inbox_rest(&c->in), why);
 	c->malformed = true;
 	c->ops->eof(c->arg);
 }
 
 /* No bytes will follow, and all of those that came are taken. */
 static void
-mind_fin(struct client *c)
+mind_end(struct client *c)
 {
-	if (!c->fin_came || c->held || c->link == NULL)
-		return;
 	if (is_pipe(c)) {
-		c->fin_came = false;
-		if (c->in.waiting > 0)
-			give_up_reading(c, "the input ends within this frame");
+		c->in.fin = false;
+		if (inbox_rest(&c->in) > 0)
+			refuse_bytes(c, "the input ends within this frame");
 		else if (c->ops->eof != NULL)
 			c->ops->eof(c->arg);
 	} else if (is_taken(c)) {
-		outq_fini(&c->out);
-		finish_with(c, EXIT_OK);
+		arrive(c);
 	} else if (c->state != CLIENT_ENDING || !c->link->answers_fin) {
 		snprintf(c->why, sizeof(c->why), "the zipper ended the stream");
 		lose(c);
 	}
 }
 
-/* Nobody may send such bytes, or put them into a pipe. */
-static void
-refuse_bytes(struct client *c, const char *why)
-{
-	if (is_pipe(c))
-		give_up_reading(c, why);
-	else
-		fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
-}
-
 static void
 take_frames(struct client *c)
 {
-	int r;
-
 	if (c->malformed)
 		return;
-	if (c->kept.waiting > 0 && take_from(c, &c->kept) == ERR_GONE)
-		return;
-	intake_trim(&c->kept);
-	if (c->link == NULL || (r = take_from(c, &c->in)) == ERR_GONE)
-		return;
-	if (c->malformed) {
-		refuse_bytes(c, "not a Data frame");
-	} else if (r == ERR_BAD) {
-		refuse_bytes(c, "not a frame");
-	} else if (r == ERR_LIMIT) {
-		refuse_bytes(c, "the frame is too long");
-	} else {
-		credit(c);
-		mind_fin(c);
+	switch (inbox_give(&c->in)) {
+	case OK:
+		if (inbox_is_over(&c->in))
+			mind_end(c);
+		break;
+	case ERR_BAD:
+		refuse_bytes(c, c->in.why);
+		break;
 	}
 }
 
@@ -610,6 +503,7 @@ on_up(void *arg)
 {
 	struct client *c = arg;
 
+	inbox_attach(&c->in, c->link);
 	if (is_pipe(c)) {
 		become_ready(c);
 		return;
@@ -628,13 +522,9 @@ on_bytes(void *arg, struct view bytes)
 {
 	struct client *c = arg;
 
-	c->unused += bytes.len;
-	if (!intake_fits(&c->in, bytes.len) && !c->held)
+	if (inbox_is_crowded(&c->in, bytes.len))
 		take_frames(c);
-	if (c->link == NULL)
-		return;
-	c->bytes_in += bytes.len;
-	if (intake_put(&c->in, bytes) != OK)
+	if (c->link != NULL && inbox_put(&c->in, bytes) != OK)
 		fail_with(
 		    c, EXIT_SYSTEM, "cannot receive from", "out of memory");
 }
@@ -644,7 +534,7 @@ on_fin(void *arg)
 {
 	struct client *c = arg;
 
-	c->fin_came = true;
+	inbox_end(&c->in);
 }
 
 static void
@@ -658,18 +548,17 @@ on_moved(void *arg)
 {
 	struct client *c = arg;
 
-	if (c->wants_room && c->out.bytes < c->conf->queue / 2) {
-		c->wants_room = false;
+	if (outbox_has_room(&c->out))
 		c->ops->room(c->arg);
-	}
 	if (c->state != CLIENT_ENDING || c->link == NULL ||
 	    !c->link->fin_acked || is_pipe(c))
 		return;
-	mind_fin(c);
+	if (inbox_is_over(&c->in))
+		mind_end(c);
 	/* Go gives no sign: all is acknowledged, that is all one can know. */
 	if (c->link != NULL && !c->link->answers_fin && c->pause.index == 0)
 		wait_for(
-		    c, &c->pause, c->counts.sent > 0 ? c->conf->linger_ns : 0);
+		    c, &c->pause, c->out.sent > 0 ? c->conf->linger_ns : 0);
 }
 
 /* A refusal is for good, and so is an eviction; everything else passes. */
@@ -685,8 +574,7 @@ on_down(void *arg, const struct link_end *end)
 	quote(c, view_of(end->reason), text);
 	switch (end->kind) {
 	case LINK_FINISHED:
-		outq_fini(&c->out);
-		finish_with(c, EXIT_OK);
+		arrive(c);
 		return;
 	case LINK_NO_READER:
 		c->lost_reader = true;
@@ -739,8 +627,8 @@ dial_addr(struct client *c)
 	const struct addr *a = itinerary_addr(&c->way);
 
 	set_state(c, CLIENT_DIALING);
-	if (quiclink_dial(&c->link, c->loop, c->conf->tls, e->host, a, &c->out,
-		&link_callbacks, c) != OK) {
+	if (quiclink_dial(&c->link, c->loop, c->conf->tls, e->host, a,
+		&c->out.control, &link_callbacks, c) != OK) {
 		snprintf(c->why, sizeof(c->why), "cannot open a connection");
 		rest(c);
 	}
@@ -770,15 +658,16 @@ try_next(struct client *c)
 	if (is_pipe(c)) {
 		set_state(c, CLIENT_DIALING);
 		if (pipelink_open(&c->link, c->loop, c->conf->in_fd,
-			c->conf->out_fd, &c->out, &link_callbacks, c) != OK)
+			c->conf->out_fd, &c->out.control, &link_callbacks,
+			c) != OK)
 			finish_with(c, EXIT_SYSTEM);
 		return;
 	}
 	e = itinerary_visit(&c->way);
 	if (e->path != NULL) {
 		set_state(c, CLIENT_DIALING);
-		r = pipelink_dial(
-		    &c->link, c->loop, e->path, &c->out, &link_callbacks, c);
+		r = pipelink_dial(&c->link, c->loop, e->path, &c->out.control,
+		    &link_callbacks, c);
 		if (r == OK)
 			return;
 		snprintf(c->why, sizeof(c->why), "nobody listens there");
@@ -806,8 +695,7 @@ on_pause_over(void *arg)
 		snprintf(c->why, sizeof(c->why), "no answer to the greeting");
 		lose(c);
 	} else if (c->state == CLIENT_ENDING) {
-		outq_fini(&c->out);
-		finish_with(c, EXIT_OK);
+		arrive(c);
 	}
 }
 
@@ -831,9 +719,8 @@ client_new(struct client **out, struct loop *loop,
 	c->over = (struct task){.fn = on_over, .arg = c};
 	itinerary_init(&c->way, conf->zippers, conf->n_zippers);
 	snprintf(c->way.name, sizeof(c->way.name), "pipe");
-	outq_init(&c->out, conf->queue);
-	intake_init(&c->in, conf->max_message);
-	intake_init(&c->kept, conf->max_message);
+	outbox_init(&c->out, conf->queue);
+	inbox_init(&c->in, conf->max_message, is_pipe(c), &inbox_callbacks, c);
 	if (!is_pipe(c) && conf->connect_timeout_ns > 0)
 		r = timer_set(loop, &c->deadline,
 		    loop_clock() + conf->connect_timeout_ns);
@@ -857,73 +744,43 @@ client_free(struct client *c)
 	timer_stop(c->loop, &c->deadline);
 	timer_stop(c->loop, &c->pause);
 	task_cancel(c->loop, &c->over);
-	outq_fini(&c->out);
-	intake_fini(&c->in);
-	intake_fini(&c->kept);
+	outbox_fini(&c->out);
+	inbox_fini(&c->in);
 	itinerary_fini(&c->way);
 	free(c);
-}
-
-/* Something was put into the queue: see that it goes. */
-static int
-queued(struct client *c, int r)
-{
-	if (r != OK)
-		return r;
-	c->counts.sent++;
-	if (c->link != NULL && c->state >= CLIENT_READY)
-		link_wake(c->link);
-	return OK;
 }
 
 int
 client_send(struct client *c, const struct data_frame *d)
 {
-	size_t n = data_frame_size(d);
-	uint8_t *p;
-	int r;
-
-	if ((r = outq_reserve(&c->out, n, &p)) != OK)
-		return r;
-	data_frame_put(p, d);
-	return queued(c, outq_commit(&c->out, n, d->tag, 1));
+	return outbox_send(&c->out, d);
 }
 
 int
 client_forward(struct client *c, struct view frame)
 {
-	uint8_t *p;
-	int r;
-
-	if ((r = outq_reserve(&c->out, frame.len, &p)) != OK)
-		return r;
-	memcpy(p, frame.p, frame.len);
-	return queued(c, outq_commit(&c->out, frame.len, 0, 1));
+	return outbox_forward(&c->out, frame);
 }
 
 bool
 client_full(struct client *c)
 {
-	bool full = c->out.bytes >= c->conf->queue;
-
-	if (full)
-		c->wants_room = true;
-	return full;
+	return outbox_is_full(&c->out);
 }
 
 void
 client_resume(struct client *c)
 {
-	if (!c->held || c->state == CLIENT_OVER)
+	if (!c->in.held || c->state == CLIENT_OVER)
 		return;
-	c->held = false;
+	inbox_resume(&c->in);
 	take_frames(c);
 }
 
 void
 client_deafen(struct client *c)
 {
-	c->deaf = true;
+	inbox_deafen(&c->in);
 	client_resume(c);
 }
 
@@ -942,17 +799,21 @@ client_give_up(struct client *c)
 {
 	c->giving_up = true;
 	client_finish(c);
-	if (c->state < CLIENT_READY && c->out.n == 0)
+	if (c->state < CLIENT_READY && outbox_is_empty(&c->out))
 		finish_with(c, EXIT_OK);
 }
 
 struct client_counts
 client_counts(const struct client *c)
 {
-	struct client_counts n = c->counts;
-
-	n.waiting = c->out.bytes;
-	return n;
+	return (struct client_counts){
+	    .sent = c->out.sent,
+	    .in_doubt = c->in_doubt,
+	    .received = c->in.received,
+	    .untaken = c->in.untaken,
+	    .lost = c->lost,
+	    .waiting = outbox_waiting(&c->out),
+	};
 }
 
 bool
