@@ -38,7 +38,7 @@ is_stalled(const struct peer *p, uint64_t now)
 
 	if (p->is_pipe || p->out.bytes == 0)
 		return false;
-	if (!p->observer.joined || TAILQ_EMPTY(&p->observer.waiters)) {
+	if (p->outlet.observer == NULL || TAILQ_EMPTY(&p->outlet.waiters)) {
 		if (TAILQ_EMPTY(&p->z->parked))
 			return false;
 		from = p->z->full_since;

@@ -79,11 +79,22 @@ peer_close(struct peer *p, uint64_t code, const char *reason)
 
 /* --- as an observer --- */
 
-static void
-on_queued(void *arg)
+static struct outlet *
+on_outlet(void *arg, uint32_t tag, struct view session)
 {
 	struct peer *p = arg;
 
+	(void)tag;
+	(void)session;
+	return &p->outlet;
+}
+
+static void
+on_queued(void *arg, struct outlet *outlet)
+{
+	struct peer *p = arg;
+
+	(void)outlet;
 	link_wake(p->link);
 }
 
@@ -166,20 +177,20 @@ read_data(
 static int
 send_run(struct peer *p, struct run *run)
 {
-	struct observer *obstacle;
+	struct outcome out;
 	struct peer *slow;
 	uint64_t now = loop_now(p->z->loop);
 	int r;
 
 	if (run->count == 0)
 		return OK;
-	r = router_send(p->z->router, run, &obstacle, now);
+	r = router_send(p->z->router, run, &out, now);
 	if (r == ERR_MORE) {
 		intake_back(&p->in, run->off);
-		slow = obstacle->arg;
-		if (TAILQ_EMPTY(&obstacle->waiters))
+		slow = out.obstacle->observer->arg;
+		if (TAILQ_EMPTY(&out.obstacle->waiters))
 			slow->waited_at = now;
-		router_wait(obstacle, &p->waiter);
+		router_wait(out.obstacle, &p->waiter);
 		return r;
 	}
 	p->received += run->count;
@@ -393,24 +404,36 @@ refuse(struct peer *p, const char *text)
 }
 
 static int
+observe(struct peer *p, uint32_t tag)
+{
+	struct observing what = {.tag = tag};
+
+	return router_observe(
+	    p->z->router, &p->observer, &what, loop_now(p->z->loop));
+}
+
+static int
 observe_tags(struct peer *p, const struct handshake *h)
 {
-	uint64_t now = loop_now(p->z->loop);
 	size_t i;
 	int r;
 
 	if (h->client_type != CLIENT_SFN)
 		return OK;
-	for (i = 0; i < handshake_tags(h->tags); i++) {
-		r = router_observe(
-		    p->z->router, &p->observer, handshake_tag(h->tags, i), now);
-		if (r != OK)
+	for (i = 0; i < handshake_tags(h->tags); i++)
+		if ((r = observe(p, handshake_tag(h->tags, i))) != OK)
 			return r;
-	}
-	if (h->definition.len > 0)
-		return router_observe(
-		    p->z->router, &p->observer, HELLO_TAG_CALL, now);
-	return OK;
+	return h->definition.len > 0 ? observe(p, HELLO_TAG_CALL) : OK;
+}
+
+static int
+join(struct peer *p, struct view target)
+{
+	int r;
+
+	if ((r = router_join(p->z->router, &p->observer, target)) == OK)
+		router_open_outlet(&p->outlet, &p->observer, &p->out);
+	return r;
 }
 
 /* The Ack is queued before the route exists: nothing can come before it. */
@@ -431,8 +454,7 @@ admit(struct peer *p, const struct handshake *h)
 	p->observer.name = name;
 	if ((r = outq_put(&p->out, ack)) != OK)
 		return r;
-	r = router_join(p->z->router, &p->observer, h->target);
-	if (r != OK)
+	if ((r = join(p, h->target)) != OK)
 		return r;
 	return observe_tags(p, h);
 }
@@ -476,11 +498,15 @@ on_up(void *arg)
 {
 	struct peer *p = arg;
 
-	set_state(p, PEER_GREETING);
-	if (p->is_pipe) {
-		set_state(p, PEER_READY);
-		router_join(p->z->router, &p->observer, (struct view){0});
-		router_observe_all(p->z->router, &p->observer);
+	if (!p->is_pipe) {
+		set_state(p, PEER_GREETING);
+		return;
+	}
+	set_state(p, PEER_READY);
+	if (join(p, (struct view){0}) != OK ||
+	    router_observe_all(p->z->router, &p->observer) != OK) {
+		log_error("out of memory");
+		zipper_drain(p->z, EXIT_SYSTEM);
 	}
 }
 
@@ -528,7 +554,7 @@ on_moved(void *arg)
 	struct peer *p = arg;
 
 	p->progress_at = loop_now(p->z->loop);
-	router_room(&p->observer);
+	router_room(&p->outlet);
 	memory_release(p->z);
 	if (p->out.bytes == 0)
 		zipper_settle(p->z);
@@ -586,7 +612,7 @@ make(struct zipper *z, const char *name)
 	p->z = z;
 	outq_init(&p->out, z->conf->queue);
 	intake_init(&p->in, HELLO_MAX);
-	p->observer.out = &p->out;
+	p->observer.outlet = on_outlet;
 	p->observer.wake = on_queued;
 	p->observer.evict = on_evict;
 	p->observer.arg = p;

@@ -20,7 +20,8 @@ struct peer {
 	struct outq out;
 	struct intake in;
 	struct observer observer;
-	struct waiter waiter; /* of the observer that has no room for us */
+	struct outlet outlet; /* what it observes goes out by */
+	struct waiter waiter; /* for an outlet that has no room for us */
 	struct task evict;
 	struct task work; /* to route on, after a wait */
 	bool parked;	  /* in z->parked */

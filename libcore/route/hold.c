@@ -84,9 +84,10 @@ drop_shelf_if_empty(struct hold *h, struct shelf *s)
 
 /* With a shelf of its own, as if each were alone on it. */
 static size_t
-weight(size_t len)
+weight(const struct run *run)
 {
-	return sizeof(struct held) + sizeof(struct shelf) + len;
+	return sizeof(struct held) + sizeof(struct shelf) + run->len +
+	       run->session.len;
 }
 
 static void
@@ -95,7 +96,7 @@ discard(struct hold *h, struct held *e)
 	TAILQ_REMOVE(&h->list, e, in_hold);
 	TAILQ_REMOVE(&e->shelf->list, e, in_shelf);
 	drop_shelf_if_empty(h, e->shelf);
-	h->bytes -= weight(e->run.len);
+	h->bytes -= weight(&e->run);
 	slab_unref(e->run.slab);
 	free(e);
 }
@@ -122,7 +123,7 @@ expire(struct hold *h, uint64_t now)
 		discard(h, e);
 }
 
-/* A copy of the run in a slab of its own. */
+/* A copy of the run in a slab of its own, its session after it. */
 static struct held *
 copy(const struct run *run)
 {
@@ -132,7 +133,8 @@ copy(const struct run *run)
 		return NULL;
 	e->run = *run;
 	e->run.sender = NULL;
-	if ((e->run.slab = slab_new(run->len)) == NULL) {
+	e->run.slab = slab_new(run->len + run->session.len);
+	if (e->run.slab == NULL) {
 		free(e);
 		return NULL;
 	}
@@ -143,6 +145,11 @@ copy(const struct run *run)
 	if (run->target.len > 0)
 		e->run.target.p = e->run.slab->data +
 				  (run->target.p - run->slab->data) - run->off;
+	if (run->session.len > 0) {
+		e->run.session.p = e->run.slab->data + run->len;
+		memcpy(e->run.slab->data + run->len, run->session.p,
+		    run->session.len);
+	}
 	return e;
 }
 
@@ -151,10 +158,10 @@ hold_put(struct hold *h, const struct run *run, uint64_t now)
 {
 	struct held *e;
 
-	if (h->max < weight(run->len))
+	if (h->max < weight(run))
 		return false;
 	expire(h, now);
-	while (h->bytes + weight(run->len) > h->max)
+	while (h->bytes + weight(run) > h->max)
 		discard(h, TAILQ_FIRST(&h->list));
 	if ((e = copy(run)) == NULL)
 		return false;
@@ -166,7 +173,7 @@ hold_put(struct hold *h, const struct run *run, uint64_t now)
 	e->since = now;
 	TAILQ_INSERT_TAIL(&h->list, e, in_hold);
 	TAILQ_INSERT_TAIL(&e->shelf->list, e, in_shelf);
-	h->bytes += weight(run->len);
+	h->bytes += weight(run);
 	return true;
 }
 

@@ -14,8 +14,10 @@
 
 struct sub {
 	struct observer *observer;
-	struct topic *topic;
-	enum policy policy;
+	struct topic *topic; /* NULL: all tags */
+	enum policy asked;
+	enum policy policy;    /* of the tag, or asked for */
+	struct outlet *outlet; /* for runs of no session, once there is one */
 	TAILQ_ENTRY(sub) in_topic;
 	TAILQ_ENTRY(sub) in_observer;
 };
@@ -38,7 +40,8 @@ struct router {
 	struct taghash hash;
 	struct topic *topics;
 	struct topic *last; /* that was looked up: runs come in a row */
-	TAILQ_HEAD(, observer) everything;
+	struct subs everything;
+	TAILQ_HEAD(, observer) observers;
 	struct hold *hold;
 	struct quiet quiet[QUIET_TAGS];
 	struct router_counts counts;
@@ -92,6 +95,7 @@ router_new(struct router **out, const struct router_conf *conf)
 		return ERR_NOMEM;
 	r->conf = conf;
 	TAILQ_INIT(&r->everything);
+	TAILQ_INIT(&r->observers);
 	if (hold_new(&r->hold, conf->hold_bytes, conf->hold_ns) != OK) {
 		free(r);
 		return ERR_NOMEM;
@@ -113,16 +117,17 @@ router_free(struct router *r)
 int
 router_join(struct router *r, struct observer *o, struct view target)
 {
-	(void)r;
 	TAILQ_INIT(&o->subs);
-	TAILQ_INIT(&o->waiters);
+	TAILQ_INIT(&o->outlets);
+	o->n_subs = 0;
 	o->target = NULL;
 	if (target.len > 0) {
 		o->target = strndup((const char *)target.p, target.len);
 		if (o->target == NULL)
 			return ERR_NOMEM;
 	}
-	o->joined = true;
+	o->router = r;
+	TAILQ_INSERT_TAIL(&r->observers, o, link);
 	return OK;
 }
 
@@ -196,19 +201,32 @@ count_loss(
 	    (unsigned long long)o->lost.bytes);
 }
 
-static void
-push(struct router *r, struct observer *o, const struct run *run, uint64_t now)
+/* Where the run goes to s; NULL: no memory. */
+static struct outlet *
+outlet_for(struct sub *s, const struct run *run)
 {
-	struct outq_loss all = {run->count, run->len};
+	struct observer *o = s->observer;
 
-	if (outq_push(o->out, run->slab, run->off, run->len, run->tag,
-		run->count) != OK) {
-		count_loss(r, o, all, now);
-		return;
-	}
+	if (run->session.len > 0 || s->topic == NULL)
+		return o->outlet(o->arg, run->tag, run->session);
+	if (s->outlet == NULL)
+		s->outlet = o->outlet(o->arg, run->tag, run->session);
+	return s->outlet;
+}
+
+static bool
+push(struct router *r, struct outlet *outlet, const struct run *run)
+{
+	struct observer *o = outlet->observer;
+
+	if (outq_push(outlet->out, run->slab, run->off, run->len, run->tag,
+		run->count) != OK)
+		return false;
+	outlet->queued += run->count;
 	o->delivered += run->count;
 	r->counts.delivered += run->count;
-	o->wake(o->arg);
+	o->wake(o->arg, outlet);
+	return true;
 }
 
 /* Who drops what is old for a run. */
@@ -238,41 +256,50 @@ evict(struct router *r, struct observer *o)
 
 /* Make room with what is old; what was queued is not delivered after all. */
 static bool
-drop_old(struct router *r, struct observer *o, const struct run *run,
+drop_old(struct router *r, struct outlet *outlet, const struct run *run,
     struct outq_loss *loss)
 {
 	struct dropper d = {r, run};
 	bool fits =
-	    outq_drop_old(o->out, run->slab, run->len, may_drop, &d, loss);
+	    outq_drop_old(outlet->out, run->slab, run->len, may_drop, &d, loss);
 
-	o->delivered -= loss->messages;
+	outlet->queued -= loss->messages;
+	outlet->observer->delivered -= loss->messages;
 	r->counts.delivered -= loss->messages;
 	return fits;
 }
 
-/* Queue the run for o, whose policy says what to do if there is no room. */
+/* Queue the run for s; policy says what to do if there is no room. */
 static void
-deliver(struct router *r, struct observer *o, enum policy policy,
+deliver(struct router *r, struct sub *s, enum policy policy,
     const struct run *run, uint64_t now)
 {
+	struct outlet *outlet = outlet_for(s, run);
 	struct outq_loss loss = {0};
+	bool fits, done = false;
 
-	if (outq_fits(o->out, run->slab, run->len) ||
-	    (policy == POLICY_DROP_OLD && drop_old(r, o, run, &loss))) {
-		push(r, o, run, now);
-	} else {
+	if (outlet != NULL) {
+		fits = outq_fits(outlet->out, run->slab, run->len);
+		if (!fits && policy == POLICY_DROP_OLD)
+			fits = drop_old(r, outlet, run, &loss);
+		if (!fits && policy == POLICY_DISCONNECT &&
+		    s->observer != run->sender)
+			evict(r, s->observer);
+		done = fits && push(r, outlet, run);
+	}
+	if (!done) {
 		loss.messages += run->count;
 		loss.bytes += run->len;
-		if (policy == POLICY_DISCONNECT && o != run->sender)
-			evict(r, o);
 	}
-	count_loss(r, o, loss, now);
+	count_loss(r, s->observer, loss, now);
+	if (run->session_ends && outlet != NULL &&
+	    s->observer->session_over != NULL)
+		s->observer->session_over(s->observer->arg, outlet);
 }
 
 /* Where what was held goes. */
 struct heir {
-	struct router *router;
-	struct observer *observer;
+	struct sub *sub;
 	uint64_t now;
 };
 
@@ -282,62 +309,111 @@ inherit(void *arg, const struct run *run)
 	const struct heir *h = arg;
 
 	/* Whatever the policy: the newest are worth more than the oldest. */
-	deliver(h->router, h->observer, POLICY_DROP_OLD, run, h->now);
+	deliver(h->sub->observer->router, h->sub, POLICY_DROP_OLD, run, h->now);
+}
+
+static enum policy
+weaker(enum policy a, enum policy b)
+{
+	return a > b ? a : b;
 }
 
 /* Looks at the latest first: a client names its tags in one go. */
-static bool
-is_observer(const struct topic *t, const struct observer *o)
+static struct sub *
+find_sub(const struct topic *t, const struct observer *o)
 {
-	const struct sub *s;
+	struct sub *s;
 
 	for (s = TAILQ_LAST(&t->subs, subs); s != NULL;
 	     s = TAILQ_PREV(s, subs, in_topic))
 		if (s->observer == o)
-			return true;
-	return false;
+			return s;
+	return NULL;
+}
+
+static void
+add_sub(struct sub *s, struct observer *o, struct topic *t)
+{
+	s->observer = o;
+	s->topic = t;
+	TAILQ_INSERT_TAIL(
+	    t != NULL ? &t->subs : &o->router->everything, s, in_topic);
+	TAILQ_INSERT_TAIL(&o->subs, s, in_observer);
+	o->n_subs++;
+}
+
+static void
+drop_sub(struct router *r, struct sub *s)
+{
+	struct topic *t = s->topic;
+
+	TAILQ_REMOVE(t != NULL ? &t->subs : &r->everything, s, in_topic);
+	TAILQ_REMOVE(&s->observer->subs, s, in_observer);
+	s->observer->n_subs--;
+	if (t != NULL)
+		drop_topic_if_unused(r, t);
+	free(s);
 }
 
 int
-router_observe(struct router *r, struct observer *o, uint32_t tag, uint64_t now)
+router_observe(struct router *r, struct observer *o,
+    const struct observing *what, uint64_t now)
 {
-	struct heir heir = {r, o, now};
-	struct hold_taker taker = {tag, o->target, inherit, &heir};
-	struct topic *t = make_topic(r, tag);
+	struct topic *t = make_topic(r, what->tag);
+	struct hold_taker taker = {.tag = what->tag, .target = o->target};
+	struct heir heir = {.now = now};
 	struct sub *s;
 
 	if (t == NULL)
 		return ERR_NOMEM;
-	if (is_observer(t, o))
-		return OK;
-	if ((s = calloc(1, sizeof(*s))) == NULL) {
-		drop_topic_if_unused(r, t);
-		return ERR_NOMEM;
+	if ((s = find_sub(t, o)) == NULL) {
+		if ((s = calloc(1, sizeof(*s))) == NULL) {
+			drop_topic_if_unused(r, t);
+			return ERR_NOMEM;
+		}
+		add_sub(s, o, t);
 	}
-	s->observer = o;
-	s->topic = t;
-	s->policy = policy_for(r, tag);
-	TAILQ_INSERT_TAIL(&t->subs, s, in_topic);
-	TAILQ_INSERT_TAIL(&o->subs, s, in_observer);
+	s->asked = what->asked;
+	s->policy = weaker(s->asked, policy_for(r, what->tag));
+	heir.sub = s;
+	taker.take = inherit;
+	taker.arg = &heir;
 	hold_take(r->hold, &taker, now);
 	return OK;
 }
 
 void
+router_unobserve(struct router *r, struct observer *o, uint32_t tag)
+{
+	struct topic *t = find_topic(r, tag);
+	struct sub *s;
+
+	if (t != NULL && (s = find_sub(t, o)) != NULL)
+		drop_sub(r, s);
+}
+
+int
 router_observe_all(struct router *r, struct observer *o)
 {
+	struct sub *s;
+
+	(void)r;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return ERR_NOMEM;
+	add_sub(s, o, NULL);
 	o->everything = true;
-	TAILQ_INSERT_TAIL(&r->everything, o, link);
+	return OK;
 }
 
 /* Who waits again comes after all who have not had their turn. */
 static void
-resume_all(struct observer *o)
+resume_all(struct outlet *outlet)
 {
-	uint32_t round = ++o->round;
+	uint32_t round = ++outlet->round;
 	struct waiter *w;
 
-	while ((w = TAILQ_FIRST(&o->waiters)) != NULL && w->round != round) {
+	while (
+	    (w = TAILQ_FIRST(&outlet->waiters)) != NULL && w->round != round) {
 		router_unwait(w);
 		w->resume(w->arg);
 	}
@@ -346,67 +422,95 @@ resume_all(struct observer *o)
 void
 router_reload(struct router *r)
 {
-	struct topic *t, *next;
+	struct outlet *outlet;
 	struct observer *o;
 	struct sub *s;
 
-	HASH_ITER(hh, r->topics, t, next)
-	{
-		TAILQ_FOREACH(s, &t->subs, in_topic) {
-			s->policy = policy_for(r, t->tag);
-			resume_all(s->observer);
-		}
+	TAILQ_FOREACH(o, &r->observers, link) {
+		TAILQ_FOREACH(s, &o->subs, in_observer)
+			if (s->topic != NULL)
+				s->policy = weaker(
+				    s->asked, policy_for(r, s->topic->tag));
 	}
-	TAILQ_FOREACH(o, &r->everything, link)
-		resume_all(o);
+	TAILQ_FOREACH(o, &r->observers, link)
+		TAILQ_FOREACH(outlet, &o->outlets, link)
+			resume_all(outlet);
+}
+
+void
+router_open_outlet(struct outlet *outlet, struct observer *o, struct outq *out)
+{
+	*outlet = (struct outlet){.observer = o, .out = out};
+	TAILQ_INIT(&outlet->waiters);
+	TAILQ_INSERT_TAIL(&o->outlets, outlet, link);
+}
+
+void
+router_close_outlet(struct router *r, struct outlet *outlet)
+{
+	struct observer *o = outlet->observer;
+	struct sub *s;
+
+	(void)r;
+	if (o == NULL)
+		return;
+	outlet->observer = NULL;
+	TAILQ_REMOVE(&o->outlets, outlet, link);
+	TAILQ_FOREACH(s, &o->subs, in_observer)
+		if (s->outlet == outlet)
+			s->outlet = NULL;
+	resume_all(outlet);
 }
 
 void
 router_leave(struct router *r, struct observer *o)
 {
+	struct outlet *outlet;
 	struct sub *s;
 
-	if (!o->joined)
+	if (o->router == NULL)
 		return;
-	o->joined = false;
-	while ((s = TAILQ_FIRST(&o->subs)) != NULL) {
-		TAILQ_REMOVE(&o->subs, s, in_observer);
-		TAILQ_REMOVE(&s->topic->subs, s, in_topic);
-		drop_topic_if_unused(r, s->topic);
-		free(s);
-	}
-	if (o->everything)
-		TAILQ_REMOVE(&r->everything, o, link);
+	o->router = NULL;
+	TAILQ_REMOVE(&r->observers, o, link);
+	while ((s = TAILQ_FIRST(&o->subs)) != NULL)
+		drop_sub(r, s);
 	o->everything = false;
 	free(o->target);
 	o->target = NULL;
-	resume_all(o);
+	while ((outlet = TAILQ_FIRST(&o->outlets)) != NULL)
+		router_close_outlet(r, outlet);
 }
 
-/* Whether a blocking observer has no room for the run. */
-static bool
-is_in_the_way(
-    const struct observer *o, enum policy policy, const struct run *run)
+/* The outlet of a blocking observer that has no room for the run. */
+static struct outlet *
+obstacle_at(struct sub *s, enum policy policy, const struct run *run)
 {
-	return policy == POLICY_BLOCK && o != run->sender &&
-	       is_wanted(o, run->target) &&
-	       !outq_fits(o->out, run->slab, run->len);
+	struct outlet *outlet;
+
+	if (policy != POLICY_BLOCK || s->observer == run->sender ||
+	    !is_wanted(s->observer, run->target) ||
+	    (outlet = outlet_for(s, run)) == NULL ||
+	    outq_fits(outlet->out, run->slab, run->len))
+		return NULL;
+	return outlet;
 }
 
-static struct observer *
+static struct outlet *
 find_obstacle(struct router *r, struct topic *t, const struct run *run)
 {
-	struct observer *o;
+	struct outlet *outlet;
 	struct sub *s;
 
 	if (t != NULL) {
 		TAILQ_FOREACH(s, &t->subs, in_topic)
-			if (is_in_the_way(s->observer, s->policy, run))
-				return s->observer;
+			if ((outlet = obstacle_at(s, s->policy, run)) != NULL)
+				return outlet;
 	}
-	TAILQ_FOREACH(o, &r->everything, link)
-		if (is_in_the_way(o, policy_for(r, run->tag), run))
-			return o;
+	TAILQ_FOREACH(s, &r->everything, in_topic) {
+		outlet = obstacle_at(s, policy_for(r, run->tag), run);
+		if (outlet != NULL)
+			return outlet;
+	}
 	return NULL;
 }
 
@@ -433,15 +537,15 @@ let_go(struct router *r, const struct run *run, uint64_t now)
 }
 
 int
-router_send(struct router *r, const struct run *run, struct observer **obstacle,
-    uint64_t now)
+router_send(
+    struct router *r, const struct run *run, struct outcome *out, uint64_t now)
 {
 	struct topic *t = find_topic(r, run->tag);
-	struct observer *o;
 	struct sub *s;
 	bool wanted = false;
 
-	if ((*obstacle = find_obstacle(r, t, run)) != NULL)
+	*out = (struct outcome){.obstacle = find_obstacle(r, t, run)};
+	if (out->obstacle != NULL)
 		return ERR_MORE;
 	r->counts.messages += run->count;
 	if (t != NULL) {
@@ -449,24 +553,26 @@ router_send(struct router *r, const struct run *run, struct observer **obstacle,
 			if (!is_wanted(s->observer, run->target))
 				continue;
 			wanted = true;
-			deliver(r, s->observer, s->policy, run, now);
+			deliver(r, s, s->policy, run, now);
 		}
 	}
-	TAILQ_FOREACH(o, &r->everything, link) {
+	TAILQ_FOREACH(s, &r->everything, in_topic) {
 		wanted = true;
-		deliver(r, o, policy_for(r, run->tag), run, now);
+		deliver(r, s, policy_for(r, run->tag), run, now);
 	}
-	if (!wanted)
+	if (!wanted) {
+		out->unobserved = run->count;
 		let_go(r, run, now);
+	}
 	return OK;
 }
 
 void
-router_wait(struct observer *o, struct waiter *w)
+router_wait(struct outlet *outlet, struct waiter *w)
 {
-	w->on = o;
-	w->round = o->round;
-	TAILQ_INSERT_TAIL(&o->waiters, w, link);
+	w->on = outlet;
+	w->round = outlet->round;
+	TAILQ_INSERT_TAIL(&outlet->waiters, w, link);
 }
 
 void
@@ -479,12 +585,20 @@ router_unwait(struct waiter *w)
 }
 
 void
-router_room(struct observer *o)
+router_room(struct outlet *outlet)
 {
-	if (!o->joined || TAILQ_EMPTY(&o->waiters))
+	const struct outq *q = outlet->out;
+
+	if (outlet->observer == NULL || TAILQ_EMPTY(&outlet->waiters))
 		return;
-	if (o->out->bytes == 0 || o->out->charge <= o->out->limit / 2)
-		resume_all(o);
+	if (q->bytes == 0 || q->charge <= q->limit / 2)
+		resume_all(outlet);
+}
+
+void
+router_trim(struct outlet *outlet)
+{
+	outq_trim(outlet->out);
 }
 
 const struct router_counts *

@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len);
 
 struct peer {
 	struct observer o;
+	struct outlet outlet;
 	struct outq out;
 	struct intake in;
 	struct waiter w;
@@ -41,10 +42,22 @@ static struct peer peers[PEERS];
 static struct router *router;
 static uint64_t sent, unobserved, meant, delivered, lost;
 
-static void
-on_wake(void *arg)
+static struct outlet *
+on_outlet(void *arg, uint32_t tag, struct view session)
 {
-	(void)arg;
+	struct peer *p = arg;
+
+	(void)tag;
+	(void)session;
+	return &p->outlet;
+}
+
+static void
+on_wake(void *arg, struct outlet *outlet)
+{
+	struct peer *p = arg;
+
+	assert(outlet == &p->outlet);
 }
 
 static void
@@ -61,7 +74,7 @@ wants(const struct peer *p, uint32_t tag, struct view target)
 {
 	size_t i = (size_t)(p - peers);
 
-	if (!p->o.joined || (i != ALL && tag % 3 == i))
+	if (p->o.router == NULL || (i != ALL && tag % 3 == i))
 		return false;
 	if (i != ALL && tag > 5)
 		return false;
@@ -89,16 +102,16 @@ count_meant(const struct run *run)
 static int
 send_run(struct peer *p, struct run *run)
 {
-	struct observer *obstacle;
+	struct outcome out;
 	int r;
 
 	if (run->count == 0)
 		return OK;
-	r = router_send(router, run, &obstacle, sent);
+	r = router_send(router, run, &out, sent);
 	if (r == ERR_MORE) {
-		assert(obstacle != &p->o);
+		assert(out.obstacle != &p->outlet);
 		intake_back(&p->in, run->off);
-		router_wait(obstacle, &p->w);
+		router_wait(out.obstacle, &p->w);
 		return r;
 	}
 	count_meant(run);
@@ -195,8 +208,9 @@ static void
 observe(struct peer *p, uint32_t tag)
 {
 	uint64_t before = p->o.delivered + p->o.lost.messages;
+	struct observing what = {.tag = tag};
 
-	assert(router_observe(router, &p->o, tag, sent) == OK);
+	assert(router_observe(router, &p->o, &what, sent) == OK);
 	meant += p->o.delivered + p->o.lost.messages - before;
 }
 
@@ -208,15 +222,16 @@ join(struct peer *p, const char *target)
 	*p = (struct peer){0};
 	outq_init(&p->out, LIMIT);
 	intake_init(&p->in, FRAME_MAX);
-	p->o.out = &p->out;
+	p->o.outlet = on_outlet;
 	p->o.wake = on_wake;
 	p->o.evict = on_evict;
 	p->o.arg = p;
 	p->o.name = "peer";
 	p->w = (struct waiter){.resume = on_resume, .arg = p};
 	assert(router_join(router, &p->o, view_of(target)) == OK);
+	router_open_outlet(&p->outlet, &p->o, &p->out);
 	if (p == &peers[ALL])
-		router_observe_all(router, &p->o);
+		assert(router_observe_all(router, &p->o) == OK);
 	for (tag = 0; p != &peers[ALL] && tag <= 5; tag++)
 		if (wants(p, tag, (struct view){0}))
 			observe(p, tag);
@@ -245,7 +260,7 @@ take(struct peer *p, size_t n)
 		outq_sent(&p->out, v.iov_len);
 		outq_acked(&p->out, v.iov_len);
 	}
-	router_room(&p->o);
+	router_room(&p->outlet);
 }
 
 static void

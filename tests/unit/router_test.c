@@ -12,6 +12,7 @@
 #include "route/router.h"
 
 #define LIMIT 4096
+#define LANES 16
 #define PEERS 6
 #define TAGS 5
 #define NS_PER_S UINT64_C(1000000000)
@@ -26,7 +27,14 @@ struct message {
 
 struct peer {
 	struct observer o;
+	struct outlet outlet;
 	struct outq out;
+	/* For a peer with an outlet for each tag under LANES, and session. */
+	bool has_lanes;
+	struct outlet lanes[2 * LANES];
+	struct outq outs[2 * LANES];
+	bool no_memory;
+	int sessions_over;
 	struct waiter w;
 	uint32_t id;
 	uint32_t seq;	       /* of its latest message */
@@ -47,10 +55,29 @@ static struct peer peers[PEERS];
 static uint64_t now;
 static char order[64]; /* who was resumed, in order */
 
-static void
-on_wake(void *arg)
+static struct outlet *
+on_outlet(void *arg, uint32_t tag, struct view session)
 {
 	struct peer *p = arg;
+	size_t i = session.len > 0 ? LANES + tag % LANES : tag % LANES;
+
+	if (p->no_memory)
+		return NULL;
+	if (!p->has_lanes)
+		return &p->outlet;
+	if (p->lanes[i].observer == NULL) {
+		outq_init(&p->outs[i], LIMIT);
+		router_open_outlet(&p->lanes[i], &p->o, &p->outs[i]);
+	}
+	return &p->lanes[i];
+}
+
+static void
+on_wake(void *arg, struct outlet *outlet)
+{
+	struct peer *p = arg;
+
+	assert_ptr_equal(outlet->observer, &p->o);
 
 	p->wakes++;
 }
@@ -61,6 +88,15 @@ on_evict(void *arg)
 	struct peer *p = arg;
 
 	p->evictions++;
+}
+
+static void
+on_session_over(void *arg, struct outlet *outlet)
+{
+	struct peer *p = arg;
+
+	assert_ptr_equal(outlet->observer, &p->o);
+	p->sessions_over++;
 }
 
 static void
@@ -76,15 +112,16 @@ on_resume(void *arg)
 	}
 	if (p->again > 0) {
 		p->again--;
-		router_wait(&peers[0].o, &p->w);
+		router_wait(&peers[0].outlet, &p->w);
 	}
 }
 
 static void
 join(struct peer *p, const char *target)
 {
-	p->o.out = &p->out;
+	p->o.outlet = on_outlet;
 	p->o.wake = on_wake;
+	p->o.session_over = on_session_over;
 	p->o.evict = on_evict;
 	p->o.arg = p;
 	p->o.name = "peer";
@@ -92,16 +129,21 @@ join(struct peer *p, const char *target)
 	p->o.delivered = 0;
 	p->o.lost = (struct outq_loss){0};
 	assert_int_equal(router_join(r, &p->o, view_of(target)), OK);
+	router_open_outlet(&p->outlet, &p->o, &p->out);
 }
 
 static void
 leave(struct peer *p)
 {
+	size_t i;
+
 	router_unwait(&p->w);
 	router_leave(r, &p->o);
 	p->delivered_before += p->o.delivered;
 	p->lost_before += p->o.lost.messages;
 	outq_fini(&p->out);
+	for (i = 0; i < COUNT(p->outs); i++)
+		outq_fini(&p->outs[i]);
 }
 
 static int
@@ -138,13 +180,15 @@ teardown(void **state)
 static void
 observe(struct peer *p, uint32_t tag)
 {
-	assert_int_equal(router_observe(r, &p->o, tag, now), OK);
+	const struct observing what = {.tag = tag};
+
+	assert_int_equal(router_observe(r, &p->o, &what, now), OK);
 }
 
 /* Send n messages of p on tag as one run. */
 static int
 send_run(struct peer *p, uint32_t tag, const char *target, uint32_t n,
-    struct observer **obstacle)
+    struct outlet **obstacle)
 {
 	size_t len = n * sizeof(struct message);
 	struct slab *s = slab_new(len);
@@ -156,6 +200,7 @@ send_run(struct peer *p, uint32_t tag, const char *target, uint32_t n,
 	    .count = n,
 	    .sender = &p->o,
 	};
+	struct outcome out;
 	uint32_t i;
 	int result;
 
@@ -168,7 +213,8 @@ send_run(struct peer *p, uint32_t tag, const char *target, uint32_t n,
 	s->len = len;
 	run.target = (struct view){
 	    s->data + offsetof(struct message, rest), strlen(target)};
-	result = router_send(r, &run, obstacle, now);
+	result = router_send(r, &run, &out, now);
+	*obstacle = out.obstacle;
 	if (result == OK)
 		p->seq += n;
 	slab_unref(s);
@@ -178,7 +224,7 @@ send_run(struct peer *p, uint32_t tag, const char *target, uint32_t n,
 static void
 send_one(struct peer *p, uint32_t tag, const char *target)
 {
-	struct observer *obstacle;
+	struct outlet *obstacle;
 
 	assert_int_equal(send_run(p, tag, target, 1, &obstacle), OK);
 	assert_null(obstacle);
@@ -305,7 +351,7 @@ who_observes_everything_gets_everything(void **state)
 
 	(void)state;
 	join(&peers[1], NULL);
-	router_observe_all(r, &peers[1].o);
+	assert_int_equal(router_observe_all(r, &peers[1].o), OK);
 	for (tag = 0; tag < 20; tag++)
 		send_one(&peers[0], tag * 12345, tag % 2 == 0 ? "" : "x");
 	assert_int_equal(peers[1].o.delivered, 20);
@@ -366,7 +412,7 @@ static const struct policy_range ranges[] = {
 static void
 the_last_range_that_has_a_tag_decides(void **state)
 {
-	struct observer *obstacle;
+	struct outlet *obstacle;
 
 	(void)state;
 	conf.policies = ranges;
@@ -389,7 +435,7 @@ the_last_range_that_has_a_tag_decides(void **state)
 static void
 when_one_blocks_nobody_gets_the_message(void **state)
 {
-	struct observer *obstacle;
+	struct outlet *obstacle;
 	struct router_counts before;
 
 	(void)state;
@@ -399,12 +445,12 @@ when_one_blocks_nobody_gets_the_message(void **state)
 	observe(&peers[1], 7);
 	observe(&peers[2], 7);
 	observe(&peers[2], 8);
-	router_observe_all(r, &peers[3].o);
+	assert_int_equal(router_observe_all(r, &peers[3].o), OK);
 	peers[3].out.limit = SIZE_MAX;
 	fill(&peers[0], 8, &peers[2]);
 	before = *router_counts(r);
 	assert_int_equal(send_run(&peers[0], 7, "", 1, &obstacle), ERR_MORE);
-	assert_ptr_equal(obstacle, &peers[2].o);
+	assert_ptr_equal(obstacle, &peers[2].outlet);
 	assert_int_equal(peers[1].o.delivered, 0);
 	assert_memory_equal(router_counts(r), &before, sizeof(before));
 	take(&peers[2], SIZE_MAX);
@@ -430,16 +476,16 @@ who_does_not_want_a_target_is_not_waited_for(void **state)
 static void
 who_observes_everything_blocks_by_the_policy_of_the_tag(void **state)
 {
-	struct observer *obstacle;
+	struct outlet *obstacle;
 
 	(void)state;
 	conf.policies = ranges;
 	conf.n_policies = COUNT(ranges);
 	join(&peers[1], NULL);
-	router_observe_all(r, &peers[1].o);
+	assert_int_equal(router_observe_all(r, &peers[1].o), OK);
 	fill(&peers[0], 5, &peers[1]);
 	assert_int_equal(send_run(&peers[0], 5, "", 1, &obstacle), ERR_MORE);
-	assert_ptr_equal(obstacle, &peers[1].o);
+	assert_ptr_equal(obstacle, &peers[1].outlet);
 	assert_int_equal(send_run(&peers[0], 6, "", 1, &obstacle), OK);
 }
 
@@ -508,7 +554,7 @@ who_is_too_slow_is_sent_away_once(void **state)
 static void
 block(struct peer *p)
 {
-	struct observer *obstacle;
+	struct outlet *obstacle;
 
 	assert_int_equal(send_run(p, 7, "", 1, &obstacle), ERR_MORE);
 	router_wait(obstacle, &p->w);
@@ -527,17 +573,17 @@ those_who_wait_are_resumed_in_order_at_half(void **state)
 	block(&peers[3]);
 	block(&peers[1]);
 	block(&peers[2]);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "");
 	take(&peers[0], peers[0].o.delivered / 2 - n % 2 - 1);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "");
 	take(&peers[0], 3);
 	assert_true(peers[0].out.charge <= LIMIT / 2);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "312");
 	assert_null(peers[3].w.on);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "312");
 }
 
@@ -552,10 +598,10 @@ who_waits_again_has_to_wait(void **state)
 	block(&peers[2]);
 	peers[1].again = 1;
 	take(&peers[0], SIZE_MAX);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "12");
-	assert_ptr_equal(peers[1].w.on, &peers[0].o);
-	router_room(&peers[0].o);
+	assert_ptr_equal(peers[1].w.on, &peers[0].outlet);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "121");
 }
 
@@ -571,7 +617,7 @@ who_no_longer_waits_is_not_resumed(void **state)
 	router_unwait(&peers[1].w);
 	router_unwait(&peers[1].w);
 	take(&peers[0], SIZE_MAX);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "2");
 }
 
@@ -597,12 +643,12 @@ one_who_is_resumed_may_end_the_waiting_of_another(void **state)
 	block(&peers[2]);
 	block(&peers[3]);
 	take(&peers[0], SIZE_MAX);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "2");
 	fill(&peers[1], 7, &peers[0]);
 	block(&peers[4]);
 	take(&peers[0], SIZE_MAX);
-	router_room(&peers[0].o);
+	router_room(&peers[0].outlet);
 	assert_string_equal(order, "24");
 }
 
@@ -691,7 +737,7 @@ the_newest_are_held_within_the_limit(void **state)
 static void
 what_no_hold_can_take_is_let_go(void **state)
 {
-	struct observer *obstacle;
+	struct outlet *obstacle;
 
 	(void)state;
 	hold(1000, 0);
@@ -774,6 +820,180 @@ much_that_is_held_is_found_at_once(void **state)
 	assert_int_equal(peers[1].o.delivered, 25000);
 }
 
+/* --- outlets
+ * -------------------------------------------------------------- */
+
+static void
+fill_lane(struct peer *p, uint32_t tag)
+{
+	do
+		send_one(&peers[0], tag, "");
+	while (outq_fits(&p->outs[tag], NULL, sizeof(struct message)));
+}
+
+static void
+a_tag_waits_for_its_own_outlet(void **state)
+{
+	struct outlet *obstacle;
+
+	(void)state;
+	peers[1].has_lanes = true;
+	join(&peers[1], NULL);
+	observe(&peers[1], 7);
+	observe(&peers[1], 8);
+	fill_lane(&peers[1], 7);
+	assert_int_equal(send_run(&peers[0], 7, "", 1, &obstacle), ERR_MORE);
+	assert_ptr_equal(obstacle, &peers[1].lanes[7]);
+	router_wait(obstacle, &peers[0].w);
+	fill_lane(&peers[1], 8);
+	assert_int_equal(send_run(&peers[0], 8, "", 1, &obstacle), ERR_MORE);
+	assert_ptr_equal(obstacle, &peers[1].lanes[8]);
+	router_wait(obstacle, &peers[2].w);
+	outq_sent(&peers[1].outs[8], peers[1].outs[8].bytes);
+	outq_acked(&peers[1].outs[8], peers[1].outs[8].bytes);
+	router_room(&peers[1].lanes[8]);
+	assert_string_equal(order, "2");
+	router_unwait(&peers[0].w);
+}
+
+static void
+an_outlet_that_is_closed_is_asked_for_again(void **state)
+{
+	struct outlet *obstacle;
+
+	(void)state;
+	peers[1].has_lanes = true;
+	join(&peers[1], NULL);
+	observe(&peers[1], 7);
+	fill_lane(&peers[1], 7);
+	block(&peers[3]);
+	router_close_outlet(r, &peers[1].lanes[7]);
+	router_close_outlet(r, &peers[1].lanes[7]);
+	assert_string_equal(order, "3");
+	outq_fini(&peers[1].outs[7]);
+	assert_int_equal(send_run(&peers[0], 7, "", 1, &obstacle), OK);
+	assert_int_equal(peers[1].lanes[7].queued, 1);
+}
+
+static void
+an_outlet_without_memory_is_a_loss(void **state)
+{
+	(void)state;
+	peers[1].has_lanes = true;
+	peers[1].no_memory = true;
+	join(&peers[1], NULL);
+	observe(&peers[1], 7);
+	send_one(&peers[0], 7, "");
+	assert_int_equal(peers[1].o.lost.messages, 1);
+	peers[1].no_memory = false;
+	send_one(&peers[0], 7, "");
+	assert_int_equal(peers[1].o.delivered, 1);
+	assert_int_equal(router_counts(r)->lost.messages, 1);
+}
+
+static void
+send_of_session(uint32_t tag, bool ends)
+{
+	static const uint8_t name[] = "a";
+	struct slab *s = slab_new(100);
+	struct run run = {
+	    .slab = s,
+	    .len = 100,
+	    .tag = tag,
+	    .count = 1,
+	    .session = {name, 1},
+	    .session_ends = ends,
+	};
+	struct outcome out;
+
+	s->len = 100;
+	memset(s->data, 0, 100);
+	assert_int_equal(router_send(r, &run, &out, now), OK);
+	slab_unref(s);
+}
+
+static void
+a_session_has_its_own_outlet_and_ends_in_it(void **state)
+{
+	(void)state;
+	hold(1u << 20, 0);
+	send_of_session(7, false); /* held with its session */
+	peers[1].has_lanes = true;
+	join(&peers[1], NULL);
+	join(&peers[2], NULL);
+	observe(&peers[1], 7);
+	observe(&peers[2], 7);
+	send_of_session(7, false);
+	send_one(&peers[0], 7, "");
+	assert_int_equal(peers[1].sessions_over, 0);
+	send_of_session(7, true);
+	assert_int_equal(peers[1].lanes[7].queued, 1);
+	assert_int_equal(peers[1].lanes[LANES + 7].queued, 3);
+	assert_int_equal(peers[1].sessions_over, 1);
+	assert_int_equal(peers[2].outlet.queued, 3);
+	assert_int_equal(peers[2].sessions_over, 1);
+}
+
+static void
+who_observes_no_longer_gets_nothing_new(void **state)
+{
+	(void)state;
+	join(&peers[1], NULL);
+	observe(&peers[1], 7);
+	observe(&peers[1], 8);
+	assert_int_equal(peers[1].o.n_subs, 2);
+	router_unobserve(r, &peers[1].o, 7);
+	router_unobserve(r, &peers[1].o, 7);
+	router_unobserve(r, &peers[2].o, 8);
+	assert_int_equal(peers[1].o.n_subs, 1);
+	send_one(&peers[0], 7, "");
+	send_one(&peers[0], 8, "");
+	assert_int_equal(peers[1].o.delivered, 1);
+	assert_int_equal(router_counts(r)->unobserved, 1);
+}
+
+static void
+the_weaker_promise_of_rule_and_wish_holds(void **state)
+{
+	static const struct {
+		uint32_t tag; /* as in ranges */
+		enum policy asked;
+		int result;
+		int evictions;
+	} cases[] = {
+	    {5, POLICY_BLOCK, ERR_MORE, 0},
+	    {5, POLICY_DROP_OLD, OK, 0},
+	    {5, POLICY_DISCONNECT, OK, 1},
+	    {6, POLICY_BLOCK, OK, 0},
+	    {6, POLICY_DISCONNECT, OK, 1},
+	    {4, POLICY_BLOCK, OK, 1},
+	    {4, POLICY_DROP_OLD, OK, 1},
+	};
+	struct observing what;
+	struct outlet *obstacle;
+	size_t i;
+
+	(void)state;
+	conf.policies = ranges;
+	conf.n_policies = COUNT(ranges);
+	for (i = 0; i < COUNT(cases); i++) {
+		outq_init(&peers[1].out, LIMIT);
+		peers[1].evictions = 0;
+		join(&peers[1], NULL);
+		what = (struct observing){
+		    .tag = cases[i].tag, .asked = cases[i].asked};
+		assert_int_equal(
+		    router_observe(r, &peers[1].o, &what, now), OK);
+		fill(&peers[0], cases[i].tag, &peers[1]);
+		router_reload(r);
+		assert_int_equal(
+		    send_run(&peers[0], cases[i].tag, "", 1, &obstacle),
+		    cases[i].result);
+		assert_int_equal(peers[1].evictions, cases[i].evictions);
+		leave(&peers[1]);
+	}
+}
+
 /* --- accounts
  * -------------------------------------------------------------- */
 
@@ -786,19 +1006,19 @@ send_at_random(void)
 	uint32_t tag = (uint32_t)chance_below(TAGS);
 	const char *target = chance_once_in(3) ? "t" : "";
 	uint32_t n = (uint32_t)chance_between(1, 8);
-	struct observer *obstacle;
+	struct outlet *obstacle;
 	bool seen = false;
 
 	if (p->w.on != NULL)
 		return;
 	if (send_run(p, tag, target, n, &obstacle) == ERR_MORE) {
-		assert_ptr_not_equal(obstacle, &p->o);
+		assert_ptr_not_equal(obstacle, &p->outlet);
 		router_wait(obstacle, &p->w);
 		return;
 	}
 	sent_by_us += n;
 	for (q = peers; q < peers + PEERS; q++) {
-		if (!q->o.joined)
+		if (q->o.router == NULL)
 			continue;
 		if (!q->o.everything &&
 		    ((q->id + tag) % 3 != 0 ||
@@ -820,7 +1040,7 @@ join_at_random(struct peer *p)
 	outq_init(&p->out, LIMIT);
 	join(p, chance_once_in(2) ? "t" : NULL);
 	if (p->id == PEERS - 1)
-		router_observe_all(r, &p->o);
+		assert_int_equal(router_observe_all(r, &p->o), OK);
 	else
 		for (tag = 0; tag < TAGS; tag++)
 			if ((p->id + tag) % 3 == 0)
@@ -837,7 +1057,7 @@ check_accounts(void)
 	for (p = peers; p < peers + PEERS; p++) {
 		delivered += p->delivered_before;
 		lost += p->lost_before;
-		if (p->o.joined) {
+		if (p->o.router != NULL) {
 			delivered += p->o.delivered;
 			lost += p->o.lost.messages;
 		}
@@ -863,10 +1083,10 @@ run_at_random(void)
 		case 0:
 		case 1:
 			take(p, chance_below(40));
-			router_room(&p->o);
+			router_room(&p->outlet);
 			break;
 		case 2:
-			if (!p->o.joined)
+			if (p->o.router == NULL)
 				join_at_random(p);
 			else if (chance_once_in(10) || p->evictions > 0)
 				leave(p);
@@ -903,18 +1123,21 @@ every_message_is_delivered_or_counted(void **state)
 static int
 join_and_observe(void)
 {
-	uint32_t tag;
+	struct observing what = {0};
 	int result;
 
-	peers[1].o.out = &peers[1].out;
+	peers[1].o.outlet = on_outlet;
 	peers[1].o.wake = on_wake;
 	peers[1].o.arg = &peers[1];
 	peers[1].o.name = "peer";
 	if ((result = router_join(r, &peers[1].o, view_of("t"))) != OK)
 		return result;
-	for (tag = 0; tag < 40; tag++)
-		if ((result = router_observe(r, &peers[1].o, tag, now)) != OK)
+	router_open_outlet(&peers[1].outlet, &peers[1].o, &peers[1].out);
+	for (what.tag = 0; what.tag < 40; what.tag++) {
+		result = router_observe(r, &peers[1].o, &what, now);
+		if (result != OK)
 			return result;
+	}
 	return OK;
 }
 
@@ -1039,6 +1262,12 @@ main(void)
 	    TEST(what_is_held_for_a_target_waits_for_it),
 	    TEST(a_first_observer_with_little_room_gets_the_newest),
 	    TEST(much_that_is_held_is_found_at_once),
+	    TEST(a_tag_waits_for_its_own_outlet),
+	    TEST(an_outlet_that_is_closed_is_asked_for_again),
+	    TEST(an_outlet_without_memory_is_a_loss),
+	    TEST(a_session_has_its_own_outlet_and_ends_in_it),
+	    TEST(who_observes_no_longer_gets_nothing_new),
+	    TEST(the_weaker_promise_of_rule_and_wish_holds),
 	    TEST(every_message_is_delivered_or_counted),
 	    TEST(without_memory_nobody_observes_by_half),
 	    TEST(without_memory_a_message_is_not_held),
