@@ -14,6 +14,8 @@
 #define META_SOURCE_ID "yomo-source-id"
 #define META_TID "yomo-tid"
 #define META_TARGET "yomo-target"
+#define META_SESSION "yomo-session"	    /* proto/session.h */
+#define META_SESSION_END "yomo-session-end" /* proto/session.h */
 
 struct meta_pair {
 	struct view key;
@@ -45,6 +47,18 @@ int meta_check(struct view meta);
  * walked, so that this is meta_check() too; ERR_BAD.
  */
 int meta_find(struct view meta, const char *key, struct view *value);
+
+/* The values of our own keys; empty: not there. */
+struct meta_known {
+	struct view source_id;
+	struct view tid;
+	struct view target;
+	struct view session;
+	struct view session_end;
+};
+
+/* meta_find() for each of them, in one walk; ERR_BAD: none is set. */
+int meta_read(struct view meta, struct meta_known *out);
 
 /*
  * Write n pairs as a map: its size, then the bytes at p, which has room.  No

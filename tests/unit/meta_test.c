@@ -174,6 +174,39 @@ of_a_key_given_twice_the_last_value_counts(void **state)
 }
 
 static void
+our_own_keys_are_read_in_one_walk(void **state)
+{
+	static const struct meta_pair pairs[] = {
+	    {{(const uint8_t *)META_SESSION, 12}, {(const uint8_t *)"s", 1}},
+	    {{(const uint8_t *)META_TID, 8}, {(const uint8_t *)"x", 1}},
+	    {{(const uint8_t *)META_SESSION_END, 16},
+		{(const uint8_t *)"eof", 3}},
+	    {{(const uint8_t *)"yomo-tie", 8}, {(const uint8_t *)"y", 1}},
+	    {{(const uint8_t *)META_SOURCE_ID, 14}, {(const uint8_t *)"i", 1}},
+	    {{(const uint8_t *)META_TID, 8}, {(const uint8_t *)"1234", 4}},
+	};
+	const struct view bad = BYTES(0x82, 0xa1, 'a', 0xa1, '1');
+	struct meta_known k;
+	uint8_t bytes[128];
+	struct view meta = {bytes, meta_size(pairs, COUNT(pairs))};
+
+	(void)state;
+	meta_put(bytes, pairs, COUNT(pairs));
+	assert_int_equal(meta_read(meta, &k), OK);
+	vectors_same(k.session, view_of("s"), "session");
+	vectors_same(k.session_end, view_of("eof"), "end");
+	vectors_same(k.source_id, view_of("i"), "source id");
+	vectors_same(k.tid, view_of("1234"), "tid");
+	assert_int_equal(k.target.len, 0);
+	meta.len--;
+	assert_int_equal(meta_read(meta, &k), ERR_BAD);
+	assert_int_equal(k.session.len, 0);
+	assert_int_equal(meta_read(bad, &k), ERR_BAD);
+	assert_int_equal(meta_read((struct view){NULL, 0}, &k), OK);
+	assert_int_equal(k.tid.len, 0);
+}
+
+static void
 an_empty_value_is_found(void **state)
 {
 	const struct view meta = BYTES(0x81, 0xa1, 'a', 0xc0);
@@ -266,6 +299,7 @@ main(void)
 	    cmocka_unit_test(only_maps_of_strings_are_metadata),
 	    cmocka_unit_test(a_map_cut_short_is_bad_at_every_byte),
 	    cmocka_unit_test(of_a_key_given_twice_the_last_value_counts),
+	    cmocka_unit_test(our_own_keys_are_read_in_one_walk),
 	    cmocka_unit_test(an_empty_value_is_found),
 	    cmocka_unit_test(a_failed_step_leaves_the_walk_where_it_was),
 	    cmocka_unit_test(strings_of_any_length_come_back),
