@@ -32,6 +32,13 @@ add(struct stamp *s, struct view key, struct view value)
 	s->fixed[s->n++] = (struct meta_pair){key, value};
 }
 
+static bool
+is_of_session(struct view key)
+{
+	return view_equal(key, view_of(META_SESSION)) ||
+	       view_equal(key, view_of(META_SESSION_END));
+}
+
 static int
 add_extra(struct stamp *s, const char *text)
 {
@@ -45,7 +52,7 @@ add_extra(struct stamp *s, const char *text)
 	key = (struct view){(const uint8_t *)text, (size_t)(equals - text)};
 	if (view_equal(key, view_of(META_TID)) ||
 	    view_equal(key, view_of(META_SOURCE_ID)) ||
-	    view_equal(key, view_of(META_TARGET))) {
+	    view_equal(key, view_of(META_TARGET)) || is_of_session(key)) {
 		log_error(
 		    "--meta: '%s' is a key that has its own meaning", text);
 		return ERR_BAD;
@@ -54,22 +61,29 @@ add_extra(struct stamp *s, const char *text)
 	return OK;
 }
 
-/* The map of a message without any, and where in it a fresh tid goes. */
+/* Where v, which is there, stands in the map of a message without any. */
+static size_t
+place_of(const struct stamp *s, struct view v)
+{
+	struct view map = buf_view(&s->plain);
+	const uint8_t *p = memmem(map.p, map.len, v.p, v.len);
+
+	return (size_t)(p - map.p);
+}
+
+/* The map of a message without any, and where in it the fresh values go. */
 static int
 put_plain(struct stamp *s)
 {
-	const uint8_t *p;
-	struct view v;
 	int r;
 
-	s->tid_at = 0;
+	s->tid_at = s->mark_at = 0;
 	if ((r = put_map(&s->plain, s->fixed, s->n)) != OK)
 		return r;
-	v = buf_view(&s->plain);
-	if (s->fixed[0].value.p == (const uint8_t *)no_tid) {
-		p = memmem(v.p, v.len, no_tid, AUTH_ID_SIZE);
-		s->tid_at = (size_t)(p - v.p);
-	}
+	if (s->fixed[0].value.p == (const uint8_t *)no_tid)
+		s->tid_at = place_of(s, s->fixed[0].value);
+	if (s->mark > 0)
+		s->mark_at = place_of(s, s->fixed[s->mark].value);
 	return OK;
 }
 
@@ -160,6 +174,18 @@ read_pairs(struct view meta, size_t room, struct meta_pair **out, size_t *n)
 	return OK;
 }
 
+/* Take out what pairs say of a session they were in before. */
+static size_t
+without_session(struct meta_pair *pairs, size_t n)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < n; i++)
+		if (!is_of_session(pairs[i].key))
+			pairs[kept++] = pairs[i];
+	return kept;
+}
+
 static int
 merge(struct stamp *s, struct view meta, struct view *out)
 {
@@ -170,6 +196,8 @@ merge(struct stamp *s, struct view meta, struct view *out)
 
 	if ((r = read_pairs(meta, s->n, &pairs, &n)) != OK)
 		return r;
+	if (s->mark > 0)
+		n = without_session(pairs, n);
 	auth_id(tid);
 	own = n;
 	for (i = 0; i < s->n; i++) {
@@ -187,13 +215,62 @@ merge(struct stamp *s, struct view meta, struct view *out)
 	return r;
 }
 
+/* The number of the message goes in place, but where it gets a digit more. */
+static int
+put_mark(struct stamp *s)
+{
+	const struct session_writer *w = &s->session;
+	struct view *value = &s->fixed[s->mark].value;
+
+	if (s->mark_at > 0 && value->len == w->len) {
+		memcpy(s->plain.p + s->plain.off + s->mark_at, w->mark, w->len);
+		return OK;
+	}
+	value->len = w->len;
+	return put_plain(s);
+}
+
 int
-stamp_next(struct stamp *s, struct view meta, struct view *out)
+stamp_session(struct stamp *s)
+{
+	session_begin(&s->session);
+	s->mark = s->n;
+	add(s, view_of(META_SESSION),
+	    (struct view){s->session.mark, s->session.len});
+	return put_plain(s);
+}
+
+int
+stamp_session_end(struct stamp *s, enum session_end how, struct view *out)
+{
+	int r;
+
+	add(s, view_of(META_SESSION_END), view_of(session_end_name(how)));
+	if ((r = put_plain(s)) != OK)
+		return r;
+	return stamp_next(s, (struct view){0}, out);
+}
+
+static int
+put_next(struct stamp *s, struct view meta, struct view *out)
 {
 	if (meta.len > 0)
 		return merge(s, meta, out);
 	if (s->tid_at > 0)
 		auth_id_put(s->plain.p + s->plain.off + s->tid_at);
 	*out = buf_view(&s->plain);
+	return OK;
+}
+
+int
+stamp_next(struct stamp *s, struct view meta, struct view *out)
+{
+	int r;
+
+	if (s->mark == 0)
+		return put_next(s, meta, out);
+	if ((r = put_mark(s)) != OK || (r = put_next(s, meta, out)) != OK)
+		return r;
+	session_advance(&s->session);
 	return OK;
 }

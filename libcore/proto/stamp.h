@@ -4,16 +4,20 @@
 #define PROTO_STAMP_H
 
 #include "base/buf.h"
+#include "proto/session.h"
 #include "wire/meta.h"
 
 #define STAMP_EXTRA_MAX 64
 #define STAMP_ID_MAX 128
 
 struct stamp {
-	struct meta_pair fixed[STAMP_EXTRA_MAX + 3]; /* tid, source id first */
+	struct meta_pair fixed[STAMP_EXTRA_MAX + 5]; /* tid, source id first */
 	size_t n;
-	struct buf plain;  /* the map of a message without any of its own */
-	size_t tid_at;	   /* in plain: where to put a fresh one; 0: keep */
+	struct buf plain; /* the map of a message without any of its own */
+	size_t tid_at;	  /* in plain: where to put a fresh one; 0: keep */
+	size_t mark_at;	  /* in plain: of the session; 0: there is none */
+	size_t mark;	  /* the same, in fixed */
+	struct session_writer session;
 	struct buf merged; /* the map of one that has some */
 	struct view own_id;
 	uint8_t source_id[STAMP_ID_MAX];
@@ -34,6 +38,16 @@ void stamp_fini(struct stamp *s);
  * again.  ERR_NOMEM.
  */
 int stamp_adopt(struct stamp *s, struct view source_id, struct view tid);
+
+/* From now on messages are those of one session, whatever they bring.
+ * ERR_NOMEM. */
+int stamp_session(struct stamp *s);
+
+/*
+ * The map for the session's empty last message, as stamp_next(); no message
+ * may follow it.  ERR_NOMEM.
+ */
+int stamp_session_end(struct stamp *s, enum session_end how, struct view *out);
 
 /*
  * The map for the next message, which may bring metadata: that wins over ours.

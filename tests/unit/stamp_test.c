@@ -117,7 +117,8 @@ static void
 what_is_no_pair_is_refused(void **state)
 {
 	static const char *const wrong[] = {"", "=", "=x", "key", "yomo-tid=1",
-	    "yomo-source-id=1", "yomo-target=x"};
+	    "yomo-source-id=1", "yomo-target=x", "yomo-session=x",
+	    "yomo-session-end=eof"};
 	size_t i;
 
 	(void)state;
@@ -251,6 +252,115 @@ an_answer_to_a_question_without_ids_has_ours(void **state)
 	    strlen(value(next(NOTHING), META_SOURCE_ID)), STAMP_ID_MAX);
 }
 
+/* The place of the next message, whatever it brings; its id in id. */
+static uint64_t
+place(struct view meta, char id[SESSION_ID_SIZE + 1])
+{
+	struct view value = NOTHING;
+	struct session_mark m;
+
+	assert_int_equal(meta_find(next(meta), META_SESSION, &value), OK);
+	assert_int_equal(session_mark(value, NOTHING, &m), OK);
+	snprintf(id, SESSION_ID_SIZE + 1, "%.*s", (int)m.id.len,
+	    (const char *)m.id.p);
+	return m.seq;
+}
+
+static void
+messages_of_a_session_are_counted(void **state)
+{
+	static const char *const extra[] = {"a=1"};
+	const struct meta_pair own = {view_of("b"), view_of("2")};
+	char id[SESSION_ID_SIZE + 1], first[SESSION_ID_SIZE + 1];
+	char tid[VALUE_MAX];
+	struct view map;
+	uint64_t i;
+
+	(void)state;
+	begin("there", extra, COUNT(extra));
+	assert_int_equal(stamp_session(&s), OK);
+	assert_int_equal(place(NOTHING, first), 0);
+	for (i = 1; i < 1200; i++) {
+		assert_int_equal(
+		    place(i % 7 == 0 ? map_of(&own, 1) : NOTHING, id), i);
+		assert_string_equal(id, first);
+	}
+	map = next(NOTHING);
+	assert_int_equal(pairs(map), 5);
+	assert_string_equal(value(map, "a"), "1");
+	assert_string_equal(value(map, META_SESSION_END), "-");
+	snprintf(tid, sizeof(tid), "%s", value(map, META_TID));
+	assert_string_not_equal(value(next(NOTHING), META_TID), tid);
+}
+
+/* What was in a session before is in ours now. */
+static void
+a_session_wins_over_what_a_message_brings(void **state)
+{
+	const struct meta_pair own[] = {
+	    {view_of(META_SESSION), view_of("V1StGXR8_Z5jdHi6B-myT:7")},
+	    {view_of("b"), view_of("2")},
+	    {view_of(META_SESSION_END), view_of("eof")},
+	};
+	char id[SESSION_ID_SIZE + 1];
+	struct view map;
+
+	(void)state;
+	begin(NULL, NULL, 0);
+	assert_int_equal(stamp_session(&s), OK);
+	assert_int_equal(place(map_of(own, COUNT(own)), id), 0);
+	assert_string_not_equal(id, "V1StGXR8_Z5jdHi6B-myT");
+	map = next(map_of(own, COUNT(own)));
+	assert_int_equal(pairs(map), 4);
+	assert_string_equal(value(map, "b"), "2");
+	assert_string_equal(value(map, META_SESSION_END), "-");
+}
+
+static void
+a_session_ends_with_a_word(void **state)
+{
+	static const enum session_end ends[] = {SESSION_EOF, SESSION_CUT};
+	char tid[VALUE_MAX];
+	struct view map;
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < COUNT(ends); i++) {
+		begin(NULL, NULL, 0);
+		assert_int_equal(stamp_session(&s), OK);
+		/* The last one has a digit more, or it has none before it. */
+		for (n = 0; n < 10 * i; n++)
+			snprintf(tid, sizeof(tid), "%s",
+			    value(next(NOTHING), META_TID));
+		assert_int_equal(stamp_session_end(&s, ends[i], &map), OK);
+		assert_int_equal(pairs(map), 4);
+		assert_string_equal(
+		    value(map, META_SESSION_END), session_end_name(ends[i]));
+		assert_string_equal(strchr(value(map, META_SESSION), ':'),
+		    i == 0 ? ":0" : ":10");
+		assert_int_equal(strlen(value(map, META_TID)), AUTH_ID_SIZE);
+		assert_string_not_equal(value(map, META_TID), tid);
+	}
+}
+
+static int
+run_session(void)
+{
+	const struct meta_pair own = {view_of("b"), view_of("2")};
+	struct view map;
+	int i, r;
+
+	if ((r = stamp_init(&s, "us", NULL, NULL, 0)) != OK ||
+	    (r = stamp_session(&s)) != OK)
+		return r;
+	for (i = 0; i < 12; i++)
+		if ((r = stamp_next(&s, NOTHING, &map)) != OK)
+			return r;
+	if ((r = stamp_next(&s, map_of(&own, 1), &map)) != OK)
+		return r;
+	return stamp_session_end(&s, SESSION_EOF, &map);
+}
+
 static int
 run_once(void)
 {
@@ -270,20 +380,24 @@ run_once(void)
 static void
 without_memory_there_is_no_stamp(void **state)
 {
-	bool hit = true;
-	size_t n;
+	static int (*const runs[])(void) = {run_once, run_session};
+	bool hit;
+	size_t i, n;
 	int r;
 
 	(void)state;
-	for (n = 1; hit; n++) {
-		faults_at(n);
-		r = run_once();
-		hit = faults_hit();
-		faults_off();
-		assert_int_equal(r, hit ? ERR_NOMEM : OK);
-		stamp_fini(&s);
+	for (i = 0; i < COUNT(runs); i++) {
+		hit = true;
+		for (n = 1; hit; n++) {
+			faults_at(n);
+			r = runs[i]();
+			hit = faults_hit();
+			faults_off();
+			assert_int_equal(r, hit ? ERR_NOMEM : OK);
+			stamp_fini(&s);
+		}
+		assert_true(n > 3);
 	}
-	assert_true(n > 3);
 }
 
 int
@@ -305,6 +419,11 @@ main(void)
 		an_answer_has_the_ids_of_its_question, teardown),
 	    cmocka_unit_test_teardown(
 		an_answer_to_a_question_without_ids_has_ours, teardown),
+	    cmocka_unit_test_teardown(
+		messages_of_a_session_are_counted, teardown),
+	    cmocka_unit_test_teardown(
+		a_session_wins_over_what_a_message_brings, teardown),
+	    cmocka_unit_test_teardown(a_session_ends_with_a_word, teardown),
 	    cmocka_unit_test_teardown(
 		without_memory_there_is_no_stamp, teardown),
 	};
