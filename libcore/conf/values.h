@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/tag.h"
+
 /* Decimal, or hexadecimal after 0x, the whole of text; ERR_BAD. */
 int values_u32(const char *text, uint32_t *out);
 
@@ -26,11 +28,6 @@ int values_size(const char *text, uint64_t *out);
 int values_duration(const char *text, uint64_t *out);
 
 /* A set of tags: sorted ranges that neither touch nor overlap. */
-struct tag_range {
-	uint32_t first;
-	uint32_t last; /* included */
-};
-
 struct tag_set {
 	struct tag_range *v;
 	size_t n;

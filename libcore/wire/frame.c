@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/err.h"
+#include "wire/field.h"
 #include "wire/frame.h"
 #include "wire/y3.h"
-
-/* How deep nodes may stand in a frame.  YoMo's own frames hold none. */
-#define NEST_MAX 8
 
 /* Ids of the children. */
 enum {
@@ -30,62 +28,6 @@ enum {
 	HELLO_FIELDS,
 };
 
-/*
- * OK if v is a run of whole packets, and so is each node in it, else ERR_BAD.
- *
- * Go decodes such nodes, if only to ignore them, and a length in one that
- * passes its end can panic it: a frame that we forward must not do that.
- */
-static int
-check_nodes(struct view v)
-{
-	struct view open[NEST_MAX]; /* what is left of the nodes we are in */
-	struct y3_packet c;
-	size_t n = 0;
-
-	open[n++] = v;
-	while (n > 0) {
-		if (open[n - 1].len == 0) {
-			n--;
-			continue;
-		}
-		if (y3_get(&open[n - 1], SIZE_MAX, &c) != OK)
-			return ERR_BAD;
-		if (!c.is_node)
-			continue;
-		if (n == NEST_MAX)
-			return ERR_BAD;
-		open[n++] = c.value;
-	}
-	return OK;
-}
-
-/*
- * Take the next child that is no node off the front of body.
- *
- * ERR_NONE  there are no more
- * ERR_BAD
- */
-static inline int
-next_field(struct view *body, struct y3_packet *out)
-{
-	while (body->len > 0) {
-		if (y3_get(body, SIZE_MAX, out) != OK)
-			return ERR_BAD;
-		if (!out->is_node)
-			return OK;
-		if (check_nodes(out->value) != OK)
-			return ERR_BAD;
-	}
-	return ERR_NONE;
-}
-
-static size_t
-packet_size(size_t len)
-{
-	return y3_header_size(len) + len;
-}
-
 int
 frame_get(struct view *in, size_t max, struct frame *out)
 {
@@ -110,22 +52,27 @@ frame_peek(struct view in, size_t max, size_t *size)
 const char *
 frame_name(uint8_t type)
 {
-	switch (type) {
-	case FRAME_ACK:
-		return "HandshakeAckFrame";
-	case FRAME_GOAWAY:
-		return "GoawayFrame";
-	case FRAME_HANDSHAKE:
-		return "HandshakeFrame";
-	case FRAME_REJECTED:
-		return "RejectedFrame";
-	case FRAME_CONNECT_TO:
-		return "ConnectToFrame";
-	case FRAME_DATA:
-		return "DataFrame";
-	default:
+	static const char *const names[] = {
+	    [FRAME_LANE] = "LaneFrame",
+	    [FRAME_OBSERVE] = "ObserveFrame",
+	    [FRAME_OBSERVE_ACK] = "ObserveAckFrame",
+	    [FRAME_INTEREST] = "InterestFrame",
+	    [FRAME_TAKEN] = "TakenFrame",
+	    [FRAME_GAP] = "GapFrame",
+	    [FRAME_CREDIT] = "CreditFrame",
+	    [FRAME_CHUNK] = "ChunkFrame",
+	    [FRAME_RESET] = "ResetFrame",
+	    [FRAME_ACK] = "HandshakeAckFrame",
+	    [FRAME_GOAWAY] = "GoawayFrame",
+	    [FRAME_HANDSHAKE] = "HandshakeFrame",
+	    [FRAME_REJECTED] = "RejectedFrame",
+	    [FRAME_CONNECT_TO] = "ConnectToFrame",
+	    [FRAME_DATA] = "DataFrame",
+	};
+
+	if (type >= sizeof(names) / sizeof(names[0]) || names[type] == NULL)
 		return "UnknownFrame";
-	}
+	return names[type];
 }
 
 int
@@ -136,7 +83,7 @@ data_frame_get(struct view body, struct data_frame *out)
 	uint32_t v = 0;
 	int r;
 
-	while ((r = next_field(&body, &c)) == OK) {
+	while ((r = field_next(&body, &c)) == OK) {
 		if (c.id == DATA_TAG)
 			tag = c.value;
 		else if (c.id == DATA_META)
@@ -156,14 +103,14 @@ data_frame_get(struct view body, struct data_frame *out)
 static size_t
 data_body_size(const struct data_frame *d)
 {
-	return packet_size(y3_u32_size(d->tag)) + packet_size(d->meta.len) +
-	       packet_size(d->payload.len);
+	return y3_size(y3_u32_size(d->tag)) + y3_size(d->meta.len) +
+	       y3_size(d->payload.len);
 }
 
 size_t
 data_frame_size(const struct data_frame *d)
 {
-	return packet_size(data_body_size(d));
+	return y3_size(data_body_size(d));
 }
 
 uint8_t *
@@ -203,7 +150,7 @@ handshake_get(struct view body, struct handshake *out)
 	struct y3_packet c;
 	int r;
 
-	while ((r = next_field(&body, &c)) == OK) {
+	while ((r = field_next(&body, &c)) == OK) {
 		if (c.id == HELLO_CLIENT_TYPE)
 			h.client_type = c.value.len > 0 ? c.value.p[0] : 0;
 		else if (c.id < HELLO_FIELDS && field[c.id] != NULL)
@@ -218,17 +165,17 @@ handshake_get(struct view body, struct handshake *out)
 static size_t
 handshake_body_size(const struct handshake *h)
 {
-	return packet_size(h->name.len) + packet_size(h->id.len) +
-	       packet_size(sizeof(h->client_type)) + packet_size(h->tags.len) +
-	       packet_size(h->auth_name.len) +
-	       packet_size(h->auth_payload.len) + packet_size(h->version.len) +
-	       packet_size(h->definition.len) + packet_size(h->target.len);
+	return y3_size(h->name.len) + y3_size(h->id.len) +
+	       y3_size(sizeof(h->client_type)) + y3_size(h->tags.len) +
+	       y3_size(h->auth_name.len) + y3_size(h->auth_payload.len) +
+	       y3_size(h->version.len) + y3_size(h->definition.len) +
+	       y3_size(h->target.len);
 }
 
 size_t
 handshake_size(const struct handshake *h)
 {
-	return packet_size(handshake_body_size(h));
+	return y3_size(handshake_body_size(h));
 }
 
 /* All nine fields, the empty ones too, in Go's order. */
@@ -279,7 +226,7 @@ frame_text_get(struct view body, struct view *text)
 	struct y3_packet c;
 	int r;
 
-	while ((r = next_field(&body, &c)) == OK)
+	while ((r = field_next(&body, &c)) == OK)
 		if (c.id == TEXT_TEXT)
 			v = c.value;
 	if (r != ERR_NONE)
@@ -291,12 +238,12 @@ frame_text_get(struct view body, struct view *text)
 size_t
 frame_text_size(struct view text)
 {
-	return packet_size(packet_size(text.len));
+	return y3_size(y3_size(text.len));
 }
 
 uint8_t *
 frame_text_put(uint8_t *p, enum frame_type type, struct view text)
 {
-	p = y3_put_header(p, (uint8_t)(Y3_NODE | type), packet_size(text.len));
+	p = y3_put_header(p, (uint8_t)(Y3_NODE | type), y3_size(text.len));
 	return y3_put(p, TEXT_TEXT, text);
 }

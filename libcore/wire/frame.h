@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * YoMo's six frames, spec "2024-01-03": bytes to structs and back.
+ * YoMo's six frames, spec "2024-01-03": bytes to structs and back.  The frames
+ * of ours are in wire/lane.h; only their types are here.
  *
  * Pure.  Every view in a decoded struct points into the bytes it was decoded
  * from.  Unknown children are skipped, missing ones are empty, of two with the
@@ -14,6 +15,17 @@
 #define FRAME_SPEC "2024-01-03"
 
 enum frame_type {
+	/* Ours: never sent to a peer that speaks but FRAME_SPEC. */
+	FRAME_LANE = 0x20,
+	FRAME_OBSERVE = 0x21,
+	FRAME_OBSERVE_ACK = 0x22,
+	FRAME_INTEREST = 0x23,
+	FRAME_TAKEN = 0x24,
+	FRAME_GAP = 0x25,
+	FRAME_CREDIT = 0x26,
+	FRAME_CHUNK = 0x27,
+	FRAME_RESET = 0x28,
+	/* YoMo's. */
 	FRAME_ACK = 0x29,
 	FRAME_GOAWAY = 0x2e,
 	FRAME_HANDSHAKE = 0x31,
@@ -44,7 +56,8 @@ int frame_get(struct view *in, size_t max, struct frame *out);
 /* As y3_peek(): the size in all of the frame that starts in. */
 int frame_peek(struct view in, size_t max, size_t *size);
 
-/* "HandshakeFrame" and so on, the words Go YoMo uses; never NULL. */
+/* "HandshakeFrame" and so on, the words Go YoMo uses (and such words for the
+ * frames of ours); never NULL. */
 const char *frame_name(uint8_t type);
 
 struct data_frame {

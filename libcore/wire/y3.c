@@ -73,6 +73,12 @@ y3_header_size(size_t len)
 	return 1 + len_size(len);
 }
 
+size_t
+y3_size(size_t len)
+{
+	return y3_header_size(len) + len;
+}
+
 uint8_t *
 y3_put_header(uint8_t *p, uint8_t first, size_t len)
 {

@@ -86,6 +86,9 @@ int y3_peek(struct view in, size_t max, size_t *size);
 /* How many bytes a header (first byte and length) for a value of len takes. */
 size_t y3_header_size(size_t len);
 
+/* How many bytes a whole packet with a value of len takes. */
+size_t y3_size(size_t len);
+
 /* Write a header at p, which has room; return the byte after it. */
 uint8_t *y3_put_header(uint8_t *p, uint8_t first, size_t len);
 
