@@ -83,8 +83,9 @@ struct client {
 	bool was_ready;
 	bool finish_wanted;
 	bool lost_reader;
-	bool malformed; /* what the pipe brought; nothing more is read */
-	bool giving_up; /* no connection is worth waiting for */
+	bool loss_untold; /* ops.lost() is owed */
+	bool malformed;	  /* what the pipe brought; nothing more is read */
+	bool giving_up;	  /* no connection is worth waiting for */
 	uint64_t in_doubt;
 	uint64_t lost; /* connections */
 };
@@ -197,6 +198,7 @@ fail_with(struct client *c, int status, const char *verb, const char *why)
 /* --- attempts --- */
 
 static void try_next(struct client *c);
+static void take_frames(struct client *c);
 
 /* Without memory for a timer nothing would go on. */
 static void
@@ -244,6 +246,8 @@ come_back(struct client *c)
 	begin_again(c);
 	if (c->conf->retry_ns != UINT64_MAX && c->state != CLIENT_OVER)
 		wait_for(c, &c->deadline, c->conf->retry_ns);
+	c->loss_untold = c->ops->lost != NULL;
+	take_frames(c);
 }
 
 /* The connection was lost, or did not come to be: why is in c->why. */
@@ -480,6 +484,17 @@ mind_end(struct client *c)
 	}
 }
 
+/* What came before it is told first. */
+static void
+tell_loss(struct client *c)
+{
+	if (!c->loss_untold || inbox_has_kept(&c->in) ||
+	    c->state == CLIENT_OVER)
+		return;
+	c->loss_untold = false;
+	c->ops->lost(c->arg);
+}
+
 static void
 take_frames(struct client *c)
 {
@@ -487,6 +502,7 @@ take_frames(struct client *c)
 		return;
 	switch (inbox_give(&c->in)) {
 	case OK:
+		tell_loss(c);
 		if (inbox_is_over(&c->in))
 			mind_end(c);
 		break;

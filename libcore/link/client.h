@@ -43,6 +43,12 @@ struct client_ops {
 	/* Greeted: frames may be sent.  Again after each reconnection. */
 	void (*ready)(void *arg);
 	/*
+	 * The connection was lost, and another one is sought.  After the
+	 * messages that came by it, thus not before data() takes them; maybe
+	 * after the next ready().
+	 */
+	void (*lost)(void *arg);
+	/*
 	 * A Data frame, valid during the call, with its place in *f.  False:
 	 * not now; it comes again after client_resume().
 	 */

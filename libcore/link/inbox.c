@@ -48,6 +48,12 @@ inbox_keep(struct inbox *in)
 	return lost;
 }
 
+bool
+inbox_has_kept(const struct inbox *in)
+{
+	return in->kept.waiting > 0;
+}
+
 void
 inbox_detach(struct inbox *in)
 {

@@ -52,6 +52,9 @@ void inbox_attach(struct inbox *in, struct link *l);
  * there was no room for. */
 uint64_t inbox_keep(struct inbox *in);
 
+/* There are messages of a link that was lost. */
+bool inbox_has_kept(const struct inbox *in);
+
 /* Forget the link, and what came by it and was not kept. */
 void inbox_detach(struct inbox *in);
 

@@ -215,7 +215,7 @@ open_toy(struct toy *t)
 static struct client *client;
 static struct client_conf conf;
 static struct endpoint zippers[TOYS];
-static int readies, rooms, eofs, dones, status, others;
+static int readies, losses, rooms, eofs, dones, status, others;
 static uint32_t heard; /* the latest message from the zipper */
 static uint32_t heard_n;
 static bool hold;     /* take no message now */
@@ -226,6 +226,13 @@ on_ready(void *arg)
 {
 	(void)arg;
 	readies++;
+}
+
+static void
+on_lost(void *arg)
+{
+	(void)arg;
+	losses++;
 }
 
 static bool
@@ -277,6 +284,7 @@ on_done(void *arg, int s)
 
 static const struct client_ops client_callbacks = {
     .ready = on_ready,
+    .lost = on_lost,
     .data = on_data,
     .other = on_other,
     .room = on_room,
@@ -365,7 +373,7 @@ setup(void **state)
 	(void)state;
 	if (loop_new(&rig_loop) != OK)
 		return -1;
-	readies = rooms = eofs = dones = others = n_visits = 0;
+	readies = losses = rooms = eofs = dones = others = n_visits = 0;
 	heard = heard_n = said = 0;
 	status = -1;
 	hold = false;
@@ -746,6 +754,7 @@ after_a_loss_the_first_zipper_is_tried_first(void **state)
 	UNTIL(readies == 2);
 	assert_ptr_equal(visits[1].toy, &toys[0]);
 	assert_int_equal(counts().lost, 1);
+	assert_int_equal(losses, 1);
 }
 
 /* One that hears the greeting and says nothing is not there either. */
@@ -773,6 +782,7 @@ without_retries_a_loss_is_the_end(void **state)
 	rig_close(&visits[0].e, HELLO_CLOSE_RESTART, "");
 	ends_with(EXIT_LOST);
 	assert_int_equal(n_visits, 1);
+	assert_int_equal(losses, 0);
 }
 
 static void
@@ -1065,9 +1075,11 @@ what_is_held_back_survives_the_connection(void **state)
 		put_data(&visits[1], i, 1000);
 	UNTIL(visits[1].e.out.bytes == 0);
 	assert_int_equal(heard_n, 0);
+	assert_int_equal(losses, 0);
 	hold = false;
 	client_resume(client);
 	UNTIL(heard == 60);
+	assert_int_equal(losses, 1);
 	assert_int_equal(heard_n, 60);
 	client_finish(client);
 	ends_with(EXIT_OK);
