@@ -49,7 +49,7 @@ $(O):
 $(O)/%.o: %.c $(O)/flags $(wildcard $(DEPS)/.complete)
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(Q)$(HERE) $(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(LIB): $(LIB_SRC:%.c=$(O)/%.o)
 	$(call say,AR,$@)
@@ -66,6 +66,8 @@ $(UNITS): private LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=reallo
 
 $(TOOLS): %: %.o $(LIB)
 
+$(UNITS) $(TOOLS) $(FUZZERS): private LDOPT = -fno-lto
+
 # Without libFuzzer a target has a main() that runs it on its corpus.
 ifdef FUZZ
 $(FUZZERS): %: %.o $(LIB)
@@ -77,7 +79,7 @@ endif
 $(BINS) $(UNITS) $(TOOLS) $(FUZZERS):
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(HERE) $(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # -- tests --
 
