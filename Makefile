@@ -12,12 +12,19 @@ include scripts/flags.mk
 VERSION := $(shell sed -n 's/^\#define OPTS_VERSION "\(.*\)"/\1/p' \
              libcore/conf/opts.h)
 
+# Clients of other systems, for make bench, where scripts/setup --bench has
+# brought their libraries: without LIBRARY,TOOL names what cannot be built.
+without = $(if $(filter $(1),$(PEER_LIBS)),,tests/tools/$(2).c)
+
 LIB_SRC  := $(sort $(wildcard libcore/*/*.c))
 CMD_SRC  := $(sort $(wildcard cmd/*/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
-TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
+TOOL_SRC := $(filter-out $(call without,libnats,natspeer) \
+              $(call without,libmosquitto,mqttpeer), \
+              $(sort $(wildcard tests/tools/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-SRC      := $(LIB_SRC) $(CMD_SRC) $(UNIT_SRC) $(TOOL_SRC) \
+COMM_SRC := $(sort $(wildcard tests/tools/common/*.c))
+SRC      := $(LIB_SRC) $(CMD_SRC) $(UNIT_SRC) $(TOOL_SRC) $(COMM_SRC) \
             $(sort $(wildcard tests/fuzz/*.c))
 
 LIB     := $(O)/libcore.a
@@ -64,7 +71,11 @@ $(foreach t,$(NAMES),$(eval $(call program,$(t))))
 $(UNITS): %: %.o $(UNIT_OBJ) $(LIB)
 $(UNITS): private LIBS += -lcmocka -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
-$(TOOLS): %: %.o $(LIB)
+# What tools share.  The peers' libraries bring the system's OpenSSL, which may
+# not be mixed with ours.
+$(TOOLS): %: %.o $(COMM_SRC:%.c=$(O)/%.o) $(LIB)
+$(O)/tests/tools/natspeer: private LIBS = -lnats -luv -pthread
+$(O)/tests/tools/mqttpeer: private LIBS = -lmosquitto -luv -pthread
 
 $(UNITS) $(TOOLS) $(FUZZERS): private LDOPT = -fno-lto
 

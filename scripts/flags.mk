@@ -61,6 +61,7 @@ PC   = PKG_CONFIG_PATH=$(DEPS)/lib/pkgconfig:$$PKG_CONFIG_PATH pkg-config
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 PC_CFLAGS := $(shell $(PC) --cflags $(PKGS) || echo missing)
 PC_LIBS   := $(shell $(PC) --libs $(PKGS))
+PEER_LIBS := $(foreach p,libnats libmosquitto,$(shell pkg-config --exists $p && echo $p))
 ifeq ($(lastword $(PC_CFLAGS)),missing)
 $(error libraries are missing, as said above: run scripts/setup)
 endif

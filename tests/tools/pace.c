@@ -5,13 +5,15 @@
  *
  * A message begins with the time at which it was due (monotonic ns, big
  * endian), so that one which had to wait for its writer counts as late; the
- * rest is a fixed pattern.  tests/tools/meter reads them.
+ * rest is a fixed pattern.  All that are due are written at once.
+ * tests/tools/meter reads them.
  */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,18 +64,15 @@ write_all(const uint8_t *p, size_t len)
 	}
 }
 
-/* Messages of one size: as many as fit into a batch, one if there is a rate. */
-static void
-pace(uint32_t n, uint32_t rate, uint32_t size)
+/* Room for as many messages of one size as are written at once, all but their
+ * stamps filled in. */
+static uint8_t *
+make_batch(size_t batch, uint32_t size)
 {
-	size_t whole = HEAD_BYTES + size, batch = BATCH_BYTES / whole;
-	uint64_t t0 = loop_clock(), due = t0;
-	uint8_t *buf;
-	size_t i, sent, j;
+	size_t whole = HEAD_BYTES + size, i;
+	uint8_t *buf = malloc(batch * whole);
 
-	if (rate != 0 || batch == 0)
-		batch = 1;
-	if ((buf = malloc(batch * whole)) == NULL) {
+	if (buf == NULL) {
 		fputs("pace: out of memory\n", stderr);
 		exit(EXIT_FAILURE);
 	}
@@ -81,16 +80,30 @@ pace(uint32_t n, uint32_t rate, uint32_t size)
 		buf[i] = (uint8_t)(i * 167 + (i >> 8));
 	for (i = 0; i < batch; i++)
 		put(buf + i * whole, size, HEAD_BYTES);
+	return buf;
+}
 
+static void
+pace(uint32_t n, uint32_t rate, uint32_t size)
+{
+	size_t whole = HEAD_BYTES + size, batch = BATCH_BYTES / whole;
+	uint64_t t0 = loop_clock(), due, now;
+	size_t sent, j;
+	uint8_t *buf;
+
+	if (batch == 0)
+		batch = 1;
+	buf = make_batch(batch, size);
 	for (sent = 0; sent < n; sent += j) {
-		if (rate != 0) {
-			due = t0 + sent * SECOND / rate;
-			wait_until(due);
-		} else {
-			due = loop_clock();
-		}
-		for (j = 0; j < batch && sent + j < n; j++)
+		if (rate != 0)
+			wait_until(t0 + sent * SECOND / rate);
+		now = loop_clock();
+		for (j = 0; j < batch && sent + j < n; j++) {
+			due = rate == 0 ? now : t0 + (sent + j) * SECOND / rate;
+			if (due > now)
+				break;
 			put(buf + j * whole + HEAD_BYTES, due, STAMP_BYTES);
+		}
 		write_all(buf, j * whole);
 	}
 	free(buf);
@@ -109,6 +122,8 @@ main(int argc, char *argv[])
 	}
 	if (optind != argc || size < STAMP_BYTES || size > SIZE_MAX_BYTES)
 		goto usage;
+	/* The kernel may not wake us later than we ask, to save power. */
+	(void)prctl(PR_SET_TIMERSLACK, 1UL);
 	pace(n, rate, size);
 	return 0;
 

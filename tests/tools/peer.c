@@ -17,13 +17,14 @@
  *   -u HEX      leave when this has been received
  *   -w TIME     leave after so long (10s; 0: never)
  *   -n COUNT    so many clients; -j COUNT: dial so many at once (16)
+ *   -c COUNT    leave when each client has got so many messages
  *   -R FD       write a newline there when all are acknowledged
  *
  * One client says what happens: "connected", "received HEX", "fin",
  * "closed: WHY", "still open".  Many say in JSON how long it took until the
- * zipper had acknowledged them, and stay until a signal ends them.
+ * zipper had acknowledged them, and stay until a signal ends them.  With -c,
+ * they say at the end what tests/tools/meter says.
  */
-#include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,12 +35,15 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "common/client.h"
+#include "common/tally.h"
 #include "conf/values.h"
 #include "net/loop.h"
 #include "net/udp.h"
 #include "quic/quic.h"
 #include "tls/tls.h"
 #include "wire/frame.h"
+#include "wire/y3.h"
 
 #define SECOND ((uint64_t)1000000000)
 #define IDLE_NS (40 * SECOND)
@@ -48,6 +52,7 @@
 #define WINDOW (256u << 10)
 #define ALPN_MAX 255
 #define UNTIL_MAX 64
+#define FRAME_HEAD_MAX 8
 
 struct options {
 	struct addr zipper;
@@ -68,6 +73,7 @@ struct options {
 	uint64_t zeros;
 	uint32_t count;
 	uint32_t parallel;
+	uint32_t messages; /* 0: not counted */
 	int ready_fd;
 };
 
@@ -81,7 +87,15 @@ struct crowd {
 	uint32_t acked;
 	uint32_t failed;
 	uint64_t began_ns;
+	struct tally tally; /* of all clients */
 	struct timer wait;
+};
+
+/* Where we are in a stream of frames, of which only the heads are looked at. */
+struct frames {
+	uint8_t head[FRAME_HEAD_MAX];
+	size_t len;	  /* bytes of it */
+	uint64_t to_skip; /* bytes of the frame that are still to come */
 };
 
 struct client {
@@ -93,14 +107,16 @@ struct client {
 	int64_t stream;
 	size_t sent;
 	struct buf last; /* the newest bytes received, for -u */
+	struct frames frames;
 	bool acked;
 	bool over;
 };
 
+/* One client tells of all that happens; those that count do not. */
 static bool
 is_single(const struct crowd *c)
 {
-	return c->o.count == 1;
+	return c->o.count == 1 && c->o.messages == 0;
 }
 
 static void
@@ -119,7 +135,7 @@ report(struct crowd *c)
 {
 	double s = (double)(loop_clock() - c->began_ns) / (double)SECOND;
 
-	if (!is_single(c))
+	if (!is_single(c) && c->o.messages == 0)
 		printf("{\"connections\":%u,\"failed\":%u,\"seconds\":%.3f,"
 		       "\"per_second\":%.1f}\n",
 		    c->acked, c->failed, s, c->acked / s);
@@ -267,6 +283,49 @@ is_enough(struct client *k, struct view bytes)
 	return false;
 }
 
+/* The frame whose head has been read is all there. */
+static void
+end_frame(struct crowd *c, struct frames *f, uint64_t at)
+{
+	if (f->head[0] == (FRAME_DATA | Y3_NODE))
+		tally_add(&c->tally, NULL, 0, at);
+	f->len = 0;
+	if (tally_is_full(&c->tally))
+		loop_stop(c->loop, 0);
+}
+
+/* Take a part of a frame, and return how many bytes that was. */
+static size_t
+take_frame(struct crowd *c, struct frames *f, struct view in, uint64_t at)
+{
+	size_t n = 1, size;
+	int r = OK;
+
+	if (f->to_skip > 0) {
+		n = in.len < f->to_skip ? in.len : f->to_skip;
+		f->to_skip -= n;
+	} else {
+		f->head[f->len++] = in.p[0];
+		r = frame_peek((struct view){f->head, f->len}, SIZE_MAX, &size);
+		if (r == OK)
+			f->to_skip = size - f->len;
+		else if (r != ERR_MORE || f->len == sizeof(f->head))
+			loop_stop(c->loop, 1);
+	}
+	if (r == OK && f->to_skip == 0)
+		end_frame(c, f, at);
+	return n;
+}
+
+static void
+count_frames(struct crowd *c, struct frames *f, struct view in)
+{
+	uint64_t at = loop_clock();
+
+	while (in.len > 0 && !loop_stopping(c->loop))
+		view_skip(&in, take_frame(c, f, in, at));
+}
+
 static void
 on_data(void *arg, struct view bytes, bool fin)
 {
@@ -279,6 +338,8 @@ on_data(void *arg, struct view bytes, bool fin)
 		if (fin)
 			puts("fin");
 	}
+	if (c->o.messages > 0)
+		count_frames(c, &k->frames, bytes);
 	if (!c->o.no_read)
 		quic_consumed(k->quic, k->stream, bytes.len);
 	if (!k->acked && bytes.len > 0 && bytes.p[0] == FRAME_ACK_BYTES[0]) {
@@ -588,23 +649,12 @@ put_zeros(struct options *o)
 static int
 put_address(struct options *o, const char *text)
 {
-	struct endpoint *e = &o->at;
 	int r;
 
-	if ((r = endpoint_parse(text, e)) != OK || e->host == NULL)
-		return ERR_BAD;
-	if (inet_pton(AF_INET, e->host, &o->zipper.in4.sin_addr) == 1) {
-		o->zipper.in4.sin_family = AF_INET;
-		o->zipper.len = sizeof(o->zipper.in4);
-	} else if (inet_pton(AF_INET6, e->host, &o->zipper.in6.sin6_addr) ==
-		   1) {
-		o->zipper.in6.sin6_family = AF_INET6;
-		o->zipper.len = sizeof(o->zipper.in6);
-	} else {
-		return ERR_BAD;
-	}
-	addr_set_port(&o->zipper, e->port);
-	o->host = e->host;
+	if ((r = endpoint_parse(text, &o->at)) != OK ||
+	    (r = client_address(&o->at, &o->zipper)) != OK)
+		return r;
+	o->host = o->at.host;
 	return OK;
 }
 
@@ -653,6 +703,8 @@ put_option(struct options *o, int c, const char *arg, const char **hex)
 		return values_u32(arg, &o->count);
 	case 'j':
 		return values_u32(arg, &o->parallel);
+	case 'c':
+		return values_u32(arg, &o->messages);
 	case 'R':
 		if ((r = values_u32(arg, &fd)) == OK)
 			o->ready_fd = (int)fd;
@@ -682,7 +734,8 @@ main(int argc, char *argv[])
 
 	log_init("peer");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((opt = getopt(argc, argv, "k:t:V:d:Hx:Z:ESNa:u:w:n:j:R:")) != -1)
+	while (
+	    (opt = getopt(argc, argv, "k:t:V:d:Hx:Z:ESNa:u:w:n:j:c:R:")) != -1)
 		if (put_option(&c.o, opt, optarg, &hex) != OK)
 			goto usage;
 	if (optind + 1 != argc || c.o.count == 0 ||
@@ -690,7 +743,10 @@ main(int argc, char *argv[])
 	    (!c.o.no_handshake && put_handshake(&c.o) != OK) ||
 	    put_hex(&c.o.bytes, hex) != OK || put_zeros(&c.o) != OK)
 		goto usage;
+	c.tally.limit = (uint64_t)c.o.messages * c.o.count;
 	status = run(&c);
+	if (c.o.messages > 0)
+		tally_print(&c.tally);
 	leave(&c);
 	return status;
 

@@ -18,7 +18,8 @@
  *   queue BYTES        what it holds at most (default 1 MiB)
  *   mtu BYTES          drop datagrams that are longer; 0: none
  *   cut, heal          drop everything; no longer
- *   stats              a line with what was passed and dropped
+ *   stats              a line with what was passed and dropped, how many bytes
+ *                      were passed, and the longest datagram of them
  *
  * "up" (towards HOST:PORT) or "down" in front limits a command to that
  * direction.  A command meets all datagrams that arrive after its answer.
@@ -69,6 +70,8 @@ struct way {
 	size_t held;	       /* bytes waiting */
 	uint64_t passed;
 	uint64_t dropped;
+	uint64_t bytes;	  /* passed */
+	uint64_t longest; /* datagram, of those */
 };
 
 enum { UP, DOWN };
@@ -185,10 +188,14 @@ deliver(const struct client *c, int way, const uint8_t *p, size_t len)
 	else
 		n = sendto(front, p, len, 0, (const struct sockaddr *)&c->addr,
 		    c->addr_len);
-	if (n < 0)
+	if (n < 0) {
 		ways[way].dropped++;
-	else
-		ways[way].passed++;
+		return;
+	}
+	ways[way].passed++;
+	ways[way].bytes += len;
+	if (len > ways[way].longest)
+		ways[way].longest = len;
 }
 
 static void
@@ -422,6 +429,14 @@ set(struct way *w, const char *verb, const char *value)
 }
 
 /* False if line is no command. */
+static void
+print_stats(const char *name, const struct way *w)
+{
+	printf("%s %ju passed %ju dropped %ju bytes %ju longest, ", name,
+	    (uintmax_t)w->passed, (uintmax_t)w->dropped, (uintmax_t)w->bytes,
+	    (uintmax_t)w->longest);
+}
+
 static bool
 command(const char *line)
 {
@@ -432,11 +447,9 @@ command(const char *line)
 	if (sscanf(line, "%31s %31s %31s", word[0], word[1], word[2]) < 1)
 		return false;
 	if (strcmp(word[0], "stats") == 0) {
-		printf("up %ju passed %ju dropped, down %ju passed %ju "
-		       "dropped, %zu clients\n",
-		    (uintmax_t)ways[UP].passed, (uintmax_t)ways[UP].dropped,
-		    (uintmax_t)ways[DOWN].passed, (uintmax_t)ways[DOWN].dropped,
-		    n_clients);
+		print_stats("up", &ways[UP]);
+		print_stats("down", &ways[DOWN]);
+		printf("%zu clients\n", n_clients);
 		return true;
 	}
 	up = strcmp(word[0], "up") == 0;

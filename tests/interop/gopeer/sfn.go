@@ -28,6 +28,7 @@ var shownKeys = []string{"yomo-source-id", "yomo-tid", "yomo-target", "yomo-want
 type sink struct {
 	format string
 	limit  int64
+	only   int // count messages of this size; 0: all
 	out    *bufio.Writer
 	mu     sync.Mutex
 	meter  meter
@@ -43,6 +44,7 @@ func runSfn(args []string) error {
 	outTag := fs.Uint("o", 0, "write the message in upper case to this tag")
 	outTarget := fs.String("W", "", "target of what is written")
 	limit := fs.Int64("c", 0, "end after so many messages; 0: never")
+	only := fs.Int("only", 0, "-F count, latency: count only messages of this size; 0: all")
 	ai := fs.String("ai", "", "describe it as a function for language models")
 	fs.Parse(args)
 
@@ -61,6 +63,7 @@ func runSfn(args []string) error {
 	s := &sink{
 		format: c.format,
 		limit:  *limit,
+		only:   *only,
 		out:    bufio.NewWriterSize(stdout, 1<<16),
 		full:   make(chan struct{}),
 	}
@@ -140,6 +143,9 @@ func (s *sink) take(b []byte) {
 // handle is for messages in any order and any number of goroutines.
 func (s *sink) handle(ctx serverless.Context) {
 	b := ctx.Data()
+	if s.only != 0 && len(b) != s.only {
+		return
+	}
 	switch s.format {
 	case "show":
 		s.mu.Lock()
