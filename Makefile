@@ -121,8 +121,10 @@ fuzz:                    ## each fuzz target for FUZZ_SECONDS=30 (clang)
 
 fuzz-programs: $(FUZZERS)
 
-bench: all units         ## messages a second, latency, memory
-	$(Q)$(TEST_ENV) tests/bench/run
+bench: all $(TOOLS)      ## ours beside others': tests/bench/README.md
+	$(Q)command -v python3 >/dev/null || \
+	    { echo 'bench: no python3 here: scripts/setup --bench'; exit 1; }
+	$(Q)tests/bench/run
 
 interop: all units       ## against YoMo's Go SDK, in every role
 	$(Q)$(TEST_ENV) tests/interop/run
