@@ -195,6 +195,11 @@ get_frames(struct framing *f, struct view in, bool eof, struct found *out)
 		return bad(f, "the length of a frame is malformed");
 	out->msg.whole = frame.whole;
 	out->size = frame.whole.len;
+	if (frame.type == FRAME_GAP) {
+		if (gap_frame_get(frame.body, &out->msg.gap) != OK)
+			return bad(f, "a Gap frame is malformed");
+		out->msg.has_gap = true;
+	}
 	if (frame.type != FRAME_DATA)
 		return OK;
 	if (data_frame_get(frame.body, &d) != OK)
@@ -302,6 +307,23 @@ put_frames(const struct framing_msg *m, struct buf *out)
 	return OK;
 }
 
+static int
+put_gap(enum framing_kind kind, const struct framing_msg *m, struct buf *out)
+{
+	uint8_t frame[GAP_FRAME_SIZE];
+	struct view whole = m->whole;
+
+	if (kind == FRAMING_JSON)
+		return jsonl_put_gap(&m->gap, out);
+	if (kind != FRAMING_FRAMES)
+		return OK;
+	if (whole.len == 0) {
+		gap_frame_put(frame, &m->gap);
+		whole = (struct view){frame, sizeof(frame)};
+	}
+	return buf_put(out, whole);
+}
+
 static const struct format {
 	const char *name;
 	int (*get)(struct framing *, struct view, bool, struct found *);
@@ -398,6 +420,8 @@ int
 framing_put(
     enum framing_kind kind, const struct framing_msg *m, struct buf *out)
 {
+	if (m->has_gap)
+		return put_gap(kind, m, out);
 	/* A frame that is no Data frame is nothing to other formats. */
 	if (kind != FRAMING_FRAMES && m->whole.len > 0 && !m->has_tag)
 		return ERR_BAD;

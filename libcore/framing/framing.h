@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/view.h"
+#include "wire/lane.h"
 
 enum framing_kind {
 	FRAMING_RAW,
@@ -38,8 +39,11 @@ struct framing_msg {
 	/* A msgpack map as on the wire (wire/meta.h); empty: none. */
 	struct view meta;
 	struct view payload;
-	/* frames only: the frame's own bytes.  payload and meta are empty and
-	 * has_tag is false if it is no Data frame. */
+	/* json and frames: it is no message, but says what was lost. */
+	bool has_gap;
+	struct gap_frame gap;
+	/* Of frames, and of a gap in json: the frame's own bytes.  payload and
+	 * meta are empty and has_tag is false if it is no Data frame. */
 	struct view whole;
 };
 
@@ -76,12 +80,13 @@ uint64_t framing_offset(const struct framing *f);
 
 /*
  * Append a message to out in the format kind.  Where m has whole, frames takes
- * that as it is; else the frame is made of tag, meta and payload.
+ * that as it is; else the frame is made of tag, meta and payload.  A gap is
+ * skipped by the formats that cannot show it.
  *
  * ERR_BAD    the format cannot carry this message (a newline in lines, a NUL
  *            in nul, over 2^32-1 bytes in len32, metadata that is not text in
- *            json, no tag in frames, a frame that is no Data frame elsewhere):
- *            out is as before
+ *            json, no tag in frames, a frame that is neither Data nor Gap
+ *            elsewhere): out is as before
  * ERR_LIMIT, ERR_NOMEM  as buf_put(): out is as before
  */
 int framing_put(

@@ -24,9 +24,10 @@
 #define COMMAS_MAX (JSONL_PAIRS_MAX - 1 + 2)
 
 struct jsonl {
-	cJSON *tree;	 /* of the line last read */
-	struct buf meta; /* its metadata, as on the wire */
-	struct buf data; /* its payload, if that came in base64 */
+	cJSON *tree;		     /* of the line last read */
+	struct buf meta;	     /* its metadata, as on the wire */
+	struct buf data;	     /* its payload, if that came in base64 */
+	uint8_t gap[GAP_FRAME_SIZE]; /* what it says is lost, as a frame */
 	const char *why;
 };
 
@@ -143,11 +144,43 @@ get_data64(struct jsonl *j, const cJSON *v, struct framing_msg *out)
 	return OK;
 }
 
+static int
+get_count(struct jsonl *j, const cJSON *v, uint64_t *out)
+{
+	double n = v->valuedouble;
+
+	if (!cJSON_IsNumber(v) || !(n >= 0 && n <= (double)JSONL_COUNT_MAX) ||
+	    (double)(uint64_t)n != n)
+		return bad(
+		    j, "a number in gap is no integer from 0 to 2 to the 53");
+	*out = (uint64_t)n;
+	return OK;
+}
+
+static int
+get_gap(struct jsonl *j, const cJSON *v, struct framing_msg *out)
+{
+	const cJSON *messages = cJSON_GetObjectItemCaseSensitive(v, "messages");
+	const cJSON *bytes = cJSON_GetObjectItemCaseSensitive(v, "bytes");
+	int r;
+
+	/* With both of them there, two is neither another key nor one twice. */
+	if (!cJSON_IsObject(v) || messages == NULL || bytes == NULL ||
+	    cJSON_GetArraySize(v) != 2)
+		return bad(j, "gap is not one each of messages and bytes");
+	if ((r = get_count(j, messages, &out->gap.messages)) != OK ||
+	    (r = get_count(j, bytes, &out->gap.bytes)) != OK)
+		return r;
+	out->has_gap = true;
+	return OK;
+}
+
 enum {
 	KEY_TAG = 1u << 0,
 	KEY_META = 1u << 1,
 	KEY_DATA = 1u << 2,
 	KEY_DATA64 = 1u << 3,
+	KEY_GAP = 1u << 4,
 };
 
 static const struct member {
@@ -159,6 +192,7 @@ static const struct member {
     {"meta", KEY_META, get_meta},
     {"data", KEY_DATA, get_data},
     {"data64", KEY_DATA64, get_data64},
+    {"gap", KEY_GAP, get_gap},
 };
 
 static const struct member *
@@ -170,6 +204,17 @@ member_of(const char *key)
 		if (strcmp(key, members[i].key) == 0)
 			return &members[i];
 	return NULL;
+}
+
+/* The tag that was read is that of the gap, not of a message. */
+static void
+finish_gap(struct jsonl *j, struct framing_msg *out)
+{
+	out->gap.tag = out->tag;
+	out->has_tag = false;
+	out->tag = 0;
+	gap_frame_put(j->gap, &out->gap);
+	out->whole = (struct view){j->gap, sizeof(j->gap)};
 }
 
 static int
@@ -184,12 +229,18 @@ get_members(struct jsonl *j, struct framing_msg *out)
 	{
 		if ((m = member_of(v->string)) == NULL)
 			return bad(
-			    j, "a key is none of tag, meta, data and data64");
+			    j, "a key is none of tag, meta, data, data64, gap");
 		if (seen & m->bit)
 			return bad(j, "a key is given twice");
 		seen |= m->bit;
 		if ((r = m->get(j, v, out)) != OK)
 			return r;
+	}
+	if (seen & KEY_GAP) {
+		if (seen != (KEY_GAP | KEY_TAG))
+			return bad(j, "beside a gap is not a tag alone");
+		finish_gap(j, out);
+		return OK;
 	}
 	if ((seen & (KEY_DATA | KEY_DATA64)) == 0)
 		return bad(j, "neither data nor data64 is there");
@@ -463,4 +514,22 @@ jsonl_put(const struct framing_msg *m, struct buf *out)
 	assert(p == start + size);
 	buf_commit(out, size);
 	return OK;
+}
+
+static uint64_t
+count_of(uint64_t n)
+{
+	return n < JSONL_COUNT_MAX ? n : JSONL_COUNT_MAX;
+}
+
+int
+jsonl_put_gap(const struct gap_frame *gap, struct buf *out)
+{
+	char line[LINE_FIXED];
+
+	snprintf(line, sizeof(line),
+	    "{\"gap\":{\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64
+	    "},\"tag\":%" PRIu32 "}\n",
+	    count_of(gap->messages), count_of(gap->bytes), gap->tag);
+	return buf_put(out, view_of(line));
 }

@@ -5,6 +5,8 @@
  * tag and meta may be missing; data64 (base64) stands in place of data where
  * the payload is not UTF-8 or holds a NUL.  Unknown keys and keys given twice
  * are mistakes: a misspelt key must not pass for an empty message.
+ *
+ * What was lost is a line {"gap":{"messages":3,"bytes":120},"tag":51}.
  */
 #ifndef FRAMING_JSONL_H
 #define FRAMING_JSONL_H
@@ -41,5 +43,11 @@ int jsonl_get(struct jsonl *j, struct view line, size_t max,
  * ERR_LIMIT, ERR_NOMEM  as buf_put(): out is as before
  */
 int jsonl_put(const struct framing_msg *m, struct buf *out);
+
+/* The largest number in a gap; greater ones are written as this. */
+#define JSONL_COUNT_MAX (UINT64_C(1) << 53)
+
+/* Append a gap as a line.  ERR_LIMIT, ERR_NOMEM as buf_put(). */
+int jsonl_put_gap(const struct gap_frame *gap, struct buf *out);
 
 #endif /* FRAMING_JSONL_H */

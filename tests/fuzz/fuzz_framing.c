@@ -30,6 +30,9 @@ check_same(const struct framing_msg *a, const struct framing_msg *b)
 	assert(a->has_tag == b->has_tag && a->tag == b->tag);
 	assert(view_equal(a->meta, b->meta));
 	assert(view_equal(a->payload, b->payload));
+	assert(a->has_gap == b->has_gap && a->gap.tag == b->gap.tag);
+	assert(a->gap.messages == b->gap.messages);
+	assert(a->gap.bytes == b->gap.bytes);
 }
 
 /* Write m in its own format, and read it back. */
@@ -61,7 +64,7 @@ check_parts(const struct framing_msg *m)
 	struct framing_msg parts = *m;
 
 	parts.whole = (struct view){NULL, 0};
-	if (m->has_tag)
+	if (m->has_tag || m->has_gap)
 		check_again(FRAMING_FRAMES, &parts);
 }
 
@@ -83,6 +86,7 @@ check_json(const struct framing_msg *m)
 		assert(framing_get(f, &in, false, &got) == OK && in.len == 0);
 		assert(got.has_tag == m->has_tag && got.tag == m->tag);
 		assert(view_equal(got.payload, m->payload));
+		assert(got.has_gap == m->has_gap && got.gap.tag == m->gap.tag);
 	}
 	buf_fini(&out);
 	framing_free(f);
@@ -124,6 +128,7 @@ decode(const struct framing_conf *conf, struct view in, size_t step,
 			note(log, &m.tag, sizeof(m.tag));
 			note_view(log, m.meta);
 			note_view(log, m.payload);
+			note(log, &m.gap.messages, sizeof(m.gap.messages));
 			note_view(log, m.whole);
 			if (step < SIZE_MAX)
 				continue; /* the same messages, once more */

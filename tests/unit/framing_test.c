@@ -20,6 +20,9 @@
 		(const uint8_t *)(s), sizeof(s) - 1                            \
 	}
 
+/* Of tag 0x33, 3 messages and 120 bytes are lost. */
+#define GAP "\xa5\x1a\1\4\0\0\0\x33\2\x8\0\0\0\0\0\0\0\3\3\x8\0\0\0\0\0\0\0\x78"
+
 struct seen {
 	size_t n;
 	struct view payload[MSGS];
@@ -158,6 +161,10 @@ static const struct {
 	S("{\"data\":\"0123456789a\"}\n"), {{0}}, ERR_LIMIT, 0},
     {"json of base64 too large", FRAMING_JSON, 0,
 	S("{\"data64\":\"MDEyMzQ1Njc4OWE=\"}\n"), {{0}}, ERR_LIMIT, 0},
+    {"json of a gap", FRAMING_JSON, 0,
+	S("{\"gap\":{\"messages\":3,\"bytes\":120},\"tag\":51}\n"
+	  "{\"data\":\"a\"}\n"),
+	{S(GAP), S("a")}, ERR_MORE, 57},
     {"json, an empty line", FRAMING_JSON, 0, S("\n"), {{0}}, ERR_BAD, 0},
 
     {"frames", FRAMING_FRAMES, 0,
@@ -177,6 +184,10 @@ static const struct {
 	{{0}}, ERR_LIMIT, 0},
     {"a frame far over the limit", FRAMING_FRAMES, 0,
 	S("\xbf\x87\xff\xff\xff\x7f"), {{0}}, ERR_LIMIT, 0},
+    {"a Gap frame between others", FRAMING_FRAMES, 0, S("\xa9\0" GAP "\xa9\0"),
+	{S("\xa9\0"), S(GAP), S("\xa9\0")}, ERR_MORE, 32},
+    {"a Gap frame of a bad number", FRAMING_FRAMES, 0, S("\xa9\0\xa5\2\2\0"),
+	{S("\xa9\0")}, ERR_BAD, 2},
     {"a Data frame of a bad tag", FRAMING_FRAMES, 0, S("\xbf\2\1\0"), {{0}},
 	ERR_BAD, 0},
     {"a Data frame of bad metadata", FRAMING_FRAMES, 0, S("\xbf\3\3\1\x91"),
@@ -390,6 +401,91 @@ a_frame_that_is_no_Data_frame_is_whole_and_nothing_else(void **state)
 	framing_free(f);
 }
 
+static void
+same_gap(const struct framing_msg *m, const struct gap_frame *want)
+{
+	assert_true(m->has_gap);
+	assert_false(m->has_tag);
+	assert_int_equal(m->gap.tag, want->tag);
+	assert_int_equal(m->gap.messages, want->messages);
+	assert_int_equal(m->gap.bytes, want->bytes);
+	assert_int_equal(m->meta.len, 0);
+	assert_int_equal(m->payload.len, 0);
+}
+
+/* However a gap is read and handed on, it stays the same where it can be seen.
+ */
+static void
+a_gap_passes_in_json_and_frames(void **state)
+{
+	static const char line[] =
+	    "{\"gap\":{\"messages\":3,\"bytes\":120},\"tag\":51}\n";
+	static const struct {
+		enum framing_kind kind;
+		struct view in;
+	} inputs[] = {
+	    {FRAMING_JSON, S(line)},
+	    {FRAMING_JSON, S(" { \"tag\" : 51, \"gap\" : { \"bytes\" : 12e1, "
+			     "\"messages\" : 3 } }")},
+	    {FRAMING_FRAMES, S(GAP)},
+	    {FRAMING_FRAMES, S("\xa5\x09\3\1\x78\2\1\3\1\1\x33")},
+	};
+	const struct gap_frame want = {0x33, 3, 120};
+	struct framing_msg m, made = {.has_gap = true, .gap = want};
+	struct buf out = {0};
+	struct framing *f;
+	struct view in;
+	int kind;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(inputs); i++) {
+		f = framing(inputs[i].kind, 0, MAX);
+		in = inputs[i].in;
+		assert_int_equal(framing_get(f, &in, true, &m), OK);
+		assert_int_equal(in.len, 0);
+		same_gap(&m, &want);
+		for (kind = 0; kind < FRAMING_JSON; kind++)
+			assert_int_equal(
+			    framing_put((enum framing_kind)kind, &m, &out), OK);
+		assert_int_equal(out.len, 0);
+		assert_int_equal(framing_put(FRAMING_JSON, &m, &out), OK);
+		vectors_same(buf_view(&out), view_of(line), "json");
+		buf_consume(&out, out.len);
+		assert_int_equal(framing_put(FRAMING_FRAMES, &m, &out), OK);
+		vectors_same(buf_view(&out), m.whole, "frames");
+		buf_consume(&out, out.len);
+		framing_free(f);
+	}
+	assert_int_equal(framing_put(FRAMING_FRAMES, &made, &out), OK);
+	vectors_same(buf_view(&out), (struct view)S(GAP), "made");
+	buf_fini(&out);
+}
+
+static void
+a_gap_too_large_for_json_is_the_largest_there(void **state)
+{
+	const struct framing_msg m = {.has_gap = true,
+	    .gap = {UINT32_MAX, UINT64_MAX, (UINT64_C(1) << 53) + 1}};
+	struct framing *f = framing(FRAMING_JSON, 0, MAX);
+	struct framing_msg got;
+	struct buf out = {0};
+	struct view in;
+
+	(void)state;
+	assert_int_equal(framing_put(FRAMING_JSON, &m, &out), OK);
+	in = buf_view(&out);
+	vectors_same(in,
+	    view_of("{\"gap\":{\"messages\":9007199254740992,"
+		    "\"bytes\":9007199254740992},\"tag\":4294967295}\n"),
+	    "line");
+	assert_int_equal(framing_get(f, &in, false, &got), OK);
+	same_gap(&got, &(struct gap_frame){
+			   UINT32_MAX, UINT64_C(1) << 53, UINT64_C(1) << 53});
+	buf_fini(&out);
+	framing_free(f);
+}
+
 static const struct {
 	const char *line;
 	const char *why;
@@ -440,6 +536,24 @@ static const struct {
     {"{\"meta\":[],\"data\":\"x\"}", "meta is no object"},
     {"{\"meta\":{\"k\":1},\"data\":\"x\"}", "in meta is no string"},
     {"{\"meta\":{\"k\":\"\",\"k\":\"\"},\"data\":\"x\"}", "in meta is given"},
+    {"{\"gap\":1,\"tag\":1}", "one each of messages and bytes"},
+    {"{\"gap\":[1,2],\"tag\":1}", "one each of messages and bytes"},
+    {"{\"gap\":{\"messages\":1},\"tag\":1}", "one each of messages and bytes"},
+    {"{\"gap\":{\"bytes\":1},\"tag\":1}", "one each of messages and bytes"},
+    {"{\"gap\":{\"messages\":1,\"bytes\":1,\"x\":1},\"tag\":1}",
+	"one each of messages and bytes"},
+    {"{\"gap\":{\"messages\":1,\"bytes\":1,\"bytes\":1},\"tag\":1}",
+	"one each of messages and bytes"},
+    {"{\"gap\":{\"messages\":\"1\",\"bytes\":1},\"tag\":1}", "no integer"},
+    {"{\"gap\":{\"messages\":1,\"bytes\":-1},\"tag\":1}", "no integer"},
+    {"{\"gap\":{\"messages\":0.5,\"bytes\":1},\"tag\":1}", "no integer"},
+    {"{\"gap\":{\"messages\":1,\"bytes\":9007199254740994},\"tag\":1}",
+	"no integer"},
+    {"{\"gap\":{\"messages\":1,\"bytes\":1}}", "not a tag alone"},
+    {"{\"gap\":{\"messages\":1,\"bytes\":1},\"tag\":1,\"data\":\"x\"}",
+	"not a tag alone"},
+    {"{\"gap\":{\"messages\":1,\"bytes\":1},\"tag\":1,\"meta\":{}}",
+	"not a tag alone"},
 };
 
 static void
@@ -920,6 +1034,8 @@ main(void)
 	    cmocka_unit_test(tag_and_metadata_come_along),
 	    cmocka_unit_test(
 		a_frame_that_is_no_Data_frame_is_whole_and_nothing_else),
+	    cmocka_unit_test(a_gap_passes_in_json_and_frames),
+	    cmocka_unit_test(a_gap_too_large_for_json_is_the_largest_there),
 	    cmocka_unit_test(a_mistake_in_json_is_named),
 	    cmocka_unit_test(a_line_of_json_has_only_so_many_values),
 	    cmocka_unit_test(metadata_has_a_limit),
