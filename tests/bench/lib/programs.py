@@ -46,10 +46,12 @@ class Program:
 
     def __init__(self, group, command, stdin=subprocess.DEVNULL, stdout=None,
                  ready='-R', pass_fds=()):
+        self.group = group
         self.name = os.path.basename(command[0])
         self.log = tempfile.TemporaryFile(dir=group.folder)
         self.out = tempfile.TemporaryFile(dir=group.folder)
         self.status = None
+        self.stopped = False  # by us, so that its status means nothing
         self.owned = []  # descriptors to close when it has ended
         self.cpu_before = 0
         self.ready_ns = now_ns()
@@ -64,9 +66,11 @@ class Program:
         self.pid = self.process.pid
         self.pidfd = os.pidfd_open(self.pid)
         group.add(self)
-        if ready:
-            self._wait_ready(r)
-        os.close(r)
+        try:
+            if ready:
+                self._wait_ready(r)
+        finally:
+            os.close(r)
 
     def _wait_ready(self, fd):
         if not readable(fd, PATIENCE) or os.read(fd, 1) != b'\n':
@@ -111,17 +115,24 @@ class Program:
         if self.status is None:
             os.kill(self.pid, signo)
 
-    def wait(self, seconds=DEADLINE):
-        """Its exit status, -N for signal N."""
-        if self.status is not None:
-            return self.status
-        if not readable(self.pidfd, seconds):
-            raise Failed(f'{self.name} goes on for {seconds} s: {self.errors()}')
-        _, status, usage = os.wait4(self.pid, 0)
-        self.status = os.waitstatus_to_exitcode(status)
-        self.process.returncode = self.status
-        self.cpu_total = int((usage.ru_utime + usage.ru_stime) * 1e9)
-        os.close(self.pidfd)
+    def has_ended(self, seconds=0):
+        """Within so many seconds, and if so, with which status: -N for signal
+        N."""
+        if self.status is None and readable(self.pidfd, seconds):
+            _, status, usage = os.wait4(self.pid, 0)
+            self.status = os.waitstatus_to_exitcode(status)
+            self.process.returncode = self.status
+            self.cpu_total = int((usage.ru_utime + usage.ru_stime) * 1e9)
+            os.close(self.pidfd)
+        return self.status is not None
+
+    def wait(self):
+        """Its exit status.  If another one fails meanwhile, so does this."""
+        end = time.monotonic() + DEADLINE
+        while not self.has_ended(1):
+            self.group.check()
+            if time.monotonic() > end:
+                raise Failed(f'{self.name} goes on and on: {self.errors()}')
         return self.status
 
     def finish(self):
@@ -130,8 +141,11 @@ class Program:
             raise Failed(f'{self.name} ends with {self.status}: {self.errors()}')
 
     def stop(self, signo=signal.SIGTERM):
+        self.stopped = True
         self.kill(signo)
-        return self.wait()
+        if not self.has_ended(PATIENCE):
+            raise Failed(f'{self.name} does not end: {self.errors()}')
+        return self.status
 
 
 class Group(contextlib.AbstractContextManager):
@@ -148,11 +162,17 @@ class Group(contextlib.AbstractContextManager):
     def start(self, *args, **kwargs):
         return Program(self, *args, **kwargs)
 
+    def check(self):
+        """Nobody has failed."""
+        for p in self.members:
+            if p.has_ended() and p.status != 0 and not p.stopped:
+                raise Failed(f'{p.name} ends with {p.status}: {p.errors()}')
+
     def __exit__(self, *_):
         for p in reversed(self.members):
             p.kill(signal.SIGKILL)
         for p in self.members:
-            p.wait()
+            p.has_ended(PATIENCE)
             p.close()
 
 
@@ -233,12 +253,10 @@ def wait_listening(program, port):
     """Wait for one that does not say when it is ready, and do not disturb."""
     wanted = f'0100007F:{port:04X}'
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and program.status is None:
+    while time.monotonic() < end and not program.has_ended(0.005):
         with open('/proc/net/tcp', encoding='ascii') as f:
             if any(line.split()[1] == wanted and line.split()[3] == '0A'
                    for line in f):
                 program.ready_ns = now_ns()
                 return
-        if readable(program.pidfd, 0.005):
-            break
     raise Failed(f'{program.name} does not listen: {program.errors()}')

@@ -30,7 +30,9 @@ class System:
     def missing(self):
         """Why it cannot be measured here; None if it can."""
         lacking = [c for c in self.needs if not self.env.has(c)]
-        return f"no {', '.join(lacking)} here" if lacking else None
+        if lacking:
+            return f"no {', '.join(lacking)} here: scripts/setup --bench, make"
+        return None
 
     def version(self):
         return ''

@@ -12,7 +12,8 @@ import (
 type meter struct {
 	mu      sync.Mutex
 	latency []int64 // ns
-	last    int64   // when the last message had come
+	first   int64   // when the first message had come, and the last
+	last    int64
 }
 
 func (m *meter) add(ns int64) {
@@ -34,6 +35,6 @@ func (m *meter) report(count, bytes int64) {
 	defer m.mu.Unlock()
 	slices.Sort(m.latency)
 	fmt.Fprintf(stdout,
-		`{"count":%d,"bytes":%d,"last_ns":%d,"p50_us":%.1f,"p90_us":%.1f,"p99_us":%.1f,"p999_us":%.1f,"max_us":%.1f}`+"\n",
-		count, bytes, m.last, m.percentile(50), m.percentile(90), m.percentile(99), m.percentile(99.9), m.percentile(100))
+		`{"count":%d,"bytes":%d,"first_ns":%d,"last_ns":%d,"p50_us":%.1f,"p90_us":%.1f,"p99_us":%.1f,"p999_us":%.1f,"max_us":%.1f}`+"\n",
+		count, bytes, m.first, m.last, m.percentile(50), m.percentile(90), m.percentile(99), m.percentile(99.9), m.percentile(100))
 }

@@ -114,7 +114,11 @@ func runSfn(args []string) error {
 // took counts one message, in any goroutine.
 func (s *sink) took(n int) {
 	s.bytes.Add(int64(n))
-	if s.count.Add(1) == s.limit {
+	count := s.count.Add(1)
+	if count == 1 {
+		s.meter.first = now()
+	}
+	if count == s.limit {
 		s.meter.last = now()
 		close(s.full)
 	}
