@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -235,8 +234,6 @@ feed_open(struct feed **out, struct loop *l, const struct feed_conf *conf,
 		free(f);
 		return r;
 	}
-	if (conf->owned) /* fewer, larger reads; not if it is no pipe */
-		fcntl(conf->fd, F_SETPIPE_SZ, (int)FEED_TURN_MAX);
 	task_post(l, &f->work);
 	*out = f;
 	return OK;

@@ -70,6 +70,14 @@ watch_pump(struct port *p, const struct notify *n)
 	return watch(p, n, watch_open);
 }
 
+/* Not if fd is no pipe, if it holds more already, or if we may not. */
+static void
+enlarge(int fd)
+{
+	if (fcntl(fd, F_GETPIPE_SZ) < (int)PORT_PIPE)
+		(void)fcntl(fd, F_SETPIPE_SZ, (int)PORT_PIPE);
+}
+
 static int
 open_port(struct port *p, const struct notify *n)
 {
@@ -92,6 +100,8 @@ open_port(struct port *p, const struct notify *n)
 	p->socket = S_ISSOCK(st.st_mode);
 	if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
 		return OK; /* even if /proc would have them watched */
+	if (!c->owned || !c->writing)
+		enlarge(c->fd);
 	if (c->owned)
 		return watch(p, n, watch_open);
 	if (p->socket)

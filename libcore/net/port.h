@@ -11,6 +11,9 @@
 #include "net/loop.h"
 #include "net/pump.h"
 
+/* What pipes are made to hold, so that both ends sleep and wake less often. */
+#define PORT_PIPE (512u << 10)
+
 struct port_conf {
 	int fd;
 	bool owned;   /* ours alone: O_NONBLOCK may be set */
@@ -30,7 +33,9 @@ struct port {
 /*
  * Have ready(arg, WATCH_...) called as port->watch is asked for; it watches for
  * WATCH_GONE at first.  conf.fd stays the caller's, and is needed until
- * port_close().  ERR_SYS, said in the log; ERR_NOMEM.
+ * port_close().  A pipe grows to PORT_PIPE bytes if the system lets it, but for
+ * one that is ours to write: a child's, where what waits dies with its reader.
+ * ERR_SYS, said in the log; ERR_NOMEM.
  */
 int port_open(struct port *p, struct loop *l, const struct port_conf *conf,
     void (*ready)(void *arg, int events), void *arg);

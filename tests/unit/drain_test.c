@@ -13,6 +13,7 @@
 #include "ends.h"
 #include "faults.h"
 #include "net/drain.h"
+#include "net/port.h"
 #include "turns.h"
 
 static struct loop *l;
@@ -488,6 +489,34 @@ finishing_an_empty_drain_ends_it_from_the_loop(void **state)
 	close_all();
 }
 
+/* Never made smaller, and a child's is left: what waits there may be lost. */
+static void
+an_inherited_pipe_is_enlarged(void **state)
+{
+	static const int sizes[][2] = {
+	    {4096, PORT_PIPE}, {2 * PORT_PIPE, 2 * PORT_PIPE}};
+	struct drain_conf conf = {.full = 100, .owned = true, .name = "input"};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		ends_pipe(&ends);
+		fcntl(ends.w, F_SETPIPE_SZ, sizes[i][0]);
+		assert_int_equal(open_drain(ends.w, 100), OK);
+		assert_int_equal(fcntl(ends.r, F_GETPIPE_SZ), sizes[i][1]);
+		drain_close(drain);
+		ends_close(&ends);
+	}
+	ends_pipe(&ends);
+	fcntl(ends.w, F_SETPIPE_SZ, 4096);
+	conf.fd = ends.w;
+	assert_int_equal(drain_open(&drain, l, &conf, &ops, &drain), OK);
+	assert_int_equal(fcntl(ends.r, F_GETPIPE_SZ), 4096);
+	drain_close(drain);
+	drain = NULL;
+	close(ends.r);
+}
+
 static void
 an_owned_pipe_is_closed_at_the_end(void **state)
 {
@@ -566,6 +595,7 @@ main(void)
 	    TEST(what_cannot_be_written_is_an_error),
 	    TEST(closing_within_a_callback_is_the_last_one),
 	    TEST(finishing_an_empty_drain_ends_it_from_the_loop),
+	    TEST(an_inherited_pipe_is_enlarged),
 	    TEST(an_owned_pipe_is_closed_at_the_end),
 	    TEST(an_owned_pipe_is_closed_with_the_drain),
 	    TEST(without_memory_nothing_is_left_behind),

@@ -13,6 +13,7 @@
 #include "ends.h"
 #include "faults.h"
 #include "net/feed.h"
+#include "net/port.h"
 #include "turns.h"
 
 /* A taker that keeps all it gets, as a test likes it */
@@ -576,7 +577,7 @@ an_owned_pipe_is_enlarged_and_read_directly(void **state)
 	conf.fd = ends.r;
 	assert_int_equal(feed_open(&feed, l, &conf, &ops, &feed), OK);
 	assert_true(fcntl(ends.r, F_GETFL) & O_NONBLOCK);
-	assert_int_equal(fcntl(ends.r, F_GETPIPE_SZ), FEED_TURN_MAX);
+	assert_int_equal(fcntl(ends.r, F_GETPIPE_SZ), PORT_PIPE);
 	put(ends.w, "abc");
 	close(ends.w);
 	run_to_end(OK);
