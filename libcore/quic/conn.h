@@ -75,6 +75,7 @@ struct quic {
 	bool entered;	/* ngtcp2 is at work: it must not be entered again */
 	bool completed; /* the handshake, as far as we see */
 	bool finished;	/* and what we had to say in it is written */
+	uint64_t unpaced; /* bytes sent since pacing was last reckoned */
 	struct quic_mtu mtu;
 	struct quic_held *held;
 	struct quic_held *last_words; /* the CONNECTION_CLOSE as sent */

@@ -12,6 +12,13 @@
 /* Vectors asked of a stream at once. */
 #define PULL_MAX 16
 
+/*
+ * Pacing goes in steps of this, as for TCP in Linux: a timer for each burst
+ * would cost more than it smoothes, and sleep too long where the round trip is
+ * shorter.
+ */
+#define PACE_STEP NGTCP2_MILLISECONDS
+
 /* One packet being written. */
 struct packet {
 	ngtcp2_path_storage path;
@@ -303,6 +310,20 @@ write_end(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out)
 	q->repeat = false;
 }
 
+/* len bytes are on their way: wait before the next ones, if a step is full. */
+static void
+pace(struct quic *q, size_t len, uint64_t now)
+{
+	ngtcp2_conn_info in;
+
+	q->unpaced += len;
+	ngtcp2_conn_get_conn_info(q->conn, &in);
+	if (q->unpaced < in.cwnd / (in.smoothed_rtt / PACE_STEP + 1))
+		return;
+	q->unpaced = 0;
+	ngtcp2_conn_update_pkt_tx_time(q->conn, now);
+}
+
 void
 quic_write(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out,
     uint64_t now)
@@ -328,7 +349,7 @@ quic_write(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out,
 		q->finished = true;
 	/* Not paced before: a client that waits there never finishes. */
 	if (out->len > 0 && q->finished)
-		ngtcp2_conn_update_pkt_tx_time(q->conn, now);
+		pace(q, out->len, now);
 	q->entered = false;
 	if (r < 0)
 		quic_fail(q, QUIC_FAILED, (int)r);

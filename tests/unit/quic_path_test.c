@@ -300,6 +300,54 @@ marks_of_congestion_are_heeded(void **state)
 	sim_fini(&s);
 }
 
+static size_t instant_bytes, instant_most;
+
+/* What leaves at once. */
+static bool
+weigh_instants(struct sim *s, struct packet *p)
+{
+	static uint64_t at;
+
+	if (s->now != at)
+		instant_bytes = 0;
+	at = s->now;
+	instant_bytes += p->len;
+	if (instant_bytes > instant_most)
+		instant_most = instant_bytes;
+	return true;
+}
+
+static void
+long_paths_are_not_flooded(void **state)
+{
+	struct quic_info info;
+	struct sim s;
+	struct app *a;
+	struct flow *f;
+
+	(void)state;
+	sim_init(&s, 62);
+	s.delay = 50 * MS;
+	s.mtu = 1472;
+	s.client_conf.stream_window = s.conf.conn.stream_window = MIB;
+	quic_server_free(s.server);
+	sim_start_server(&s);
+	a = sim_connected(&s);
+	f = sim_send(a, 4 * MIB, false);
+	sim_run(&s, 20 * SECOND, NULL);
+	assert_int_equal(f->acked, 4 * MIB);
+	quic_info(a->quic, &info);
+	assert_true(info.cwnd > MIB / 2);
+	s.meddle = weigh_instants;
+	instant_most = 0;
+	f->to_send += MIB / 2;
+	quic_wake(a->quic, f->id);
+	sim_run(&s, 5 * SECOND, NULL);
+	assert_int_equal(f->acked, f->to_send);
+	assert_in_range(instant_most, 1, QUIC_BURST_MIN);
+	sim_fini(&s);
+}
+
 int
 main(void)
 {
@@ -314,6 +362,7 @@ main(void)
 	    cmocka_unit_test(bbr_does_not_take_each_loss_for_congestion),
 	    cmocka_unit_test(a_client_that_moves_stays_connected),
 	    cmocka_unit_test(marks_of_congestion_are_heeded),
+	    cmocka_unit_test(long_paths_are_not_flooded),
 	};
 
 	log_init("quic_path_test");
