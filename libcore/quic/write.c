@@ -60,6 +60,17 @@ pull(struct quic_stream *s, struct offer *o)
 	}
 }
 
+/* Whether a packet of room bytes is full of o's but for a few; not if windows
+ * let only a part of them go, which would make the rest padding. */
+static bool
+fills(const struct quic_stream *s, const struct offer *o, size_t room)
+{
+	ngtcp2_conn *conn = s->quic->conn;
+
+	return o->len >= room && ngtcp2_conn_get_max_data_left(conn) >= room &&
+	       ngtcp2_conn_get_max_stream_data_left(conn, s->id) >= room;
+}
+
 /* The next stream with something to say; who has nothing leaves the queue. */
 static struct quic_stream *
 next_offer(struct quic *q, struct offer *o)
@@ -124,7 +135,7 @@ write_packet(struct quic *q, struct packet *k, uint64_t now)
 				  : NGTCP2_WRITE_STREAM_FLAG_NONE;
 		if (o.fin)
 			flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
-		if (o.len >= k->room) /* it would be full but for a few bytes */
+		if (s != NULL && fills(s, &o, k->room))
 			flags |= NGTCP2_WRITE_STREAM_FLAG_PADDING;
 		n = -1;
 		r = ngtcp2_conn_writev_stream(q->conn, &k->path.path, &k->info,

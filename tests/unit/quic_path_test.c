@@ -348,6 +348,29 @@ long_paths_are_not_flooded(void **state)
 	sim_fini(&s);
 }
 
+static void
+what_windows_cut_off_is_not_padded(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 63);
+	s.conf.conn.stream_window = s.conf.conn.conn_window = 300000;
+	quic_server_free(s.server);
+	sim_start_server(&s);
+	a = sim_connected(&s);
+	sim_send(a, MIB, false);
+	sim_run(&s, 20 * SECOND, NULL); /* now packets are long */
+	s.bytes = 0;
+	a->flows[0].to_send += 8 * MIB;
+	quic_wake(a->quic, a->flows[0].id);
+	sim_run(&s, 60 * SECOND, NULL);
+	assert_int_equal(a->flows[0].acked, 9 * MIB);
+	assert_in_range(s.bytes, 8 * MIB, 8 * MIB + MIB / 8);
+	sim_fini(&s);
+}
+
 int
 main(void)
 {
@@ -363,6 +386,7 @@ main(void)
 	    cmocka_unit_test(a_client_that_moves_stays_connected),
 	    cmocka_unit_test(marks_of_congestion_are_heeded),
 	    cmocka_unit_test(long_paths_are_not_flooded),
+	    cmocka_unit_test(what_windows_cut_off_is_not_padded),
 	};
 
 	log_init("quic_path_test");
