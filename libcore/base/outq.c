@@ -63,7 +63,7 @@ cost(const struct outq *q, const struct slab *slab, size_t len)
 bool
 outq_fits(const struct outq *q, const struct slab *slab, size_t len)
 {
-	return q->bytes == 0 || q->charge + cost(q, slab, len) <= q->limit;
+	return q->n == q->n_gaps || q->charge + cost(q, slab, len) <= q->limit;
 }
 
 static int
@@ -97,7 +97,8 @@ merge(struct outq *q, const struct outq_entry *e)
 	    last->tag != e->tag || last->len + e->len > OUTQ_MERGE_MAX)
 		return false;
 	/* Messages may be dropped, other frames not. */
-	if ((last->count == 0) != (e->count == 0))
+	if ((last->count == 0) != (e->count == 0) ||
+	    last->may_drop != e->may_drop)
 		return false;
 	/* An entry all sent stays as it is: "next" counts whole entries. */
 	if (q->next == q->n)
@@ -133,26 +134,41 @@ append(struct outq *q, struct outq_entry e)
 	return OK;
 }
 
-int
-outq_push(struct outq *q, struct slab *slab, size_t off, size_t len,
-    uint32_t tag, uint32_t count)
+/* Append e, whose bytes have just been written where there was room. */
+static int
+append_filled(struct outq *q, struct outq_entry e)
 {
+	struct slab *s = q->fill;
+
+	assert(e.len <= s->cap - s->len);
+	e.slab = slab_ref(s);
+	e.off = s->len;
+	s->len += e.len;
+	return append(q, e);
+}
+
+int
+outq_push(struct outq *q, const struct outq_range *range)
+{
+	struct outq_entry e = {.slab = range->slab,
+	    .off = range->off,
+	    .len = range->len,
+	    .tag = range->tag,
+	    .count = range->count,
+	    .may_drop = range->may_drop};
 	uint8_t *p;
 	int r;
 
-	if (is_sparse(slab, len)) {
-		if ((r = outq_reserve(q, len, &p)) != OK)
-			return r;
-		memcpy(p, slab->data + off, len);
-		return outq_commit(q, len, tag, count);
+	if (!is_sparse(e.slab, e.len)) {
+		e.charge = cost(q, e.slab, e.len) - sizeof(e);
+		slab_ref(e.slab);
+		return append(q, e);
 	}
-	return append(
-	    q, (struct outq_entry){.slab = slab_ref(slab),
-		   .off = off,
-		   .len = len,
-		   .charge = cost(q, slab, len) - sizeof(struct outq_entry),
-		   .tag = tag,
-		   .count = count});
+	if ((r = outq_reserve(q, e.len, &p)) != OK)
+		return r;
+	memcpy(p, e.slab->data + e.off, e.len);
+	e.charge = e.len;
+	return append_filled(q, e);
 }
 
 int
@@ -180,17 +196,9 @@ outq_reserve(struct outq *q, size_t n, uint8_t **p)
 int
 outq_commit(struct outq *q, size_t n, uint32_t tag, uint32_t count)
 {
-	struct slab *s = q->fill;
-	size_t off = s->len;
-
-	assert(n <= s->cap - s->len);
-	s->len += n;
-	return append(q, (struct outq_entry){.slab = slab_ref(s),
-			     .off = off,
-			     .len = n,
-			     .charge = n,
-			     .tag = tag,
-			     .count = count});
+	return append_filled(
+	    q, (struct outq_entry){
+		   .len = n, .charge = n, .tag = tag, .count = count});
 }
 
 int
@@ -291,6 +299,7 @@ pop(struct outq *q)
 	struct outq_entry *e = outq_at(q, 0);
 
 	hand_on_charge(q, 0);
+	q->n_gaps -= e->is_gap;
 	q->charge -= e->charge + sizeof(*e);
 	slab_unref(e->slab);
 	q->head = (q->head + 1) & (q->cap - 1);
@@ -392,15 +401,78 @@ outq_trim(struct outq *q)
 		give_back(q);
 }
 
-/* Leave a gap at i. */
-static void
-drop(struct outq *q, size_t i, struct outq_loss *loss)
+/* The first entry of which nothing was sent. */
+static size_t
+first_unsent(const struct outq *q)
 {
-	struct outq_entry *e = outq_at(q, i);
+	return q->sent > 0 ? q->next + 1 : q->next;
+}
 
-	loss->messages += e->count;
-	loss->bytes += e->len;
-	hand_on_charge(q, i);
+static bool
+is_hole(const struct outq_entry *e)
+{
+	return e->len == 0;
+}
+
+/* The gap of tag before end that no message stands behind; NULL: none. */
+static struct outq_entry *
+find_gap(const struct outq *q, size_t end, uint32_t tag)
+{
+	size_t i, first = first_unsent(q);
+	struct outq_entry *e;
+
+	for (i = end; i > first; i--) {
+		e = outq_at(q, i - 1);
+		if (e->is_gap && e->tag == tag)
+			return e;
+		if (!e->is_gap && !is_hole(e))
+			return NULL;
+	}
+	return NULL;
+}
+
+/* An entry that tells a loss, in a slab of its own; false: no memory. */
+static bool
+make_gap(const struct outq *q, uint32_t tag, struct outq_loss loss,
+    struct outq_entry *out)
+{
+	struct slab *s = slab_new(q->gaps->size);
+
+	if (s == NULL)
+		return false;
+	s->len = s->cap;
+	q->gaps->put(s->data, tag, loss);
+	*out = (struct outq_entry){.slab = s,
+	    .len = s->len,
+	    .charge = s->len,
+	    .tag = tag,
+	    .is_gap = true};
+	return true;
+}
+
+int
+outq_gap(struct outq *q, uint32_t tag, struct outq_loss loss)
+{
+	struct outq_entry *gap, e;
+
+	if ((gap = find_gap(q, q->n, tag)) != NULL) {
+		q->gaps->add(gap->slab->data, loss);
+		return OK;
+	}
+	if (!make_gap(q, tag, loss, &e))
+		return ERR_NOMEM;
+	e.may_drop = true;
+	if (append(q, e) != OK)
+		return ERR_NOMEM;
+	q->n_gaps++;
+	return OK;
+}
+
+/* Take e out; a hole stays. */
+static void
+take_out(struct outq *q, struct outq_entry *e)
+{
+	q->n_gaps -= e->is_gap;
 	q->bytes -= e->len;
 	q->unsent -= e->len;
 	q->charge -= e->charge + sizeof(*e);
@@ -408,14 +480,62 @@ drop(struct outq *q, size_t i, struct outq_loss *loss)
 	*e = (struct outq_entry){0};
 }
 
-/* Close the gaps before end; return how many there were. */
+static void
+put_in(struct outq *q, struct outq_entry *hole, const struct outq_entry *e)
+{
+	*hole = *e;
+	q->n_gaps += e->is_gap;
+	q->bytes += e->len;
+	q->unsent += e->len;
+	q->charge += e->charge + sizeof(*e);
+}
+
+/* Drop the messages of entry i; a gap takes their place, if q has gaps. */
+static void
+drop(struct outq *q, size_t i, struct outq_loss *loss)
+{
+	struct outq_entry *e = outq_at(q, i), *gap = NULL, instead = {0};
+	const struct outq_loss all = {e->count, e->len};
+	uint32_t tag = e->tag;
+
+	if (q->gaps != NULL && (gap = find_gap(q, i, tag)) == NULL &&
+	    !make_gap(q, tag, all, &instead))
+		return;
+	loss->messages += all.messages;
+	loss->bytes += all.bytes;
+	hand_on_charge(q, i);
+	take_out(q, e);
+	if (gap != NULL) {
+		q->gaps->add(gap->slab->data, all);
+		/* The next to be dropped finds it beside it. */
+		*e = *gap;
+		*gap = (struct outq_entry){0};
+	} else if (q->gaps != NULL) {
+		put_in(q, e, &instead);
+	}
+}
+
+/* The gap at i, put at the end of the queue then, takes in an older one. */
+static void
+join_gaps(struct outq *q, size_t i)
+{
+	struct outq_entry *e = outq_at(q, i), *old = find_gap(q, i, e->tag);
+
+	e->may_drop = false;
+	if (old == NULL)
+		return;
+	q->gaps->add(e->slab->data, q->gaps->get(old->slab->data));
+	take_out(q, old);
+}
+
+/* Close the holes before end; return how many there were. */
 static size_t
-close_gaps(struct outq *q, size_t end)
+close_holes(struct outq *q, size_t end)
 {
 	size_t i;
 
 	for (i = end; i > 0; i--)
-		if (outq_at(q, i - 1)->len > 0)
+		if (!is_hole(outq_at(q, i - 1)))
 			*outq_at(q, --end) = *outq_at(q, i - 1);
 	q->head = (q->head + end) & (q->cap - 1);
 	q->n -= end;
@@ -464,18 +584,20 @@ gather(struct outq *q, size_t first, size_t end)
 }
 
 bool
-outq_drop_old(struct outq *q, const struct slab *slab, size_t len,
-    bool (*may)(void *arg, uint32_t tag), void *arg, struct outq_loss *loss)
+outq_drop_old(struct outq *q, const struct slab *slab, size_t len, uint32_t tag,
+    struct outq_loss *loss)
 {
-	size_t gaps, i, first = q->sent > 0 ? q->next + 1 : q->next;
-	struct outq_entry *e;
+	size_t holes, i, first = first_unsent(q);
+	const struct outq_entry *e;
 
 	for (i = first; i < q->n && !outq_fits(q, slab, len); i++) {
 		e = outq_at(q, i);
-		if (e->count > 0 && may(arg, e->tag))
+		if (e->is_gap && e->may_drop)
+			join_gaps(q, i);
+		else if (e->count > 0 && (e->may_drop || e->tag == tag))
 			drop(q, i, loss);
 	}
-	if ((gaps = close_gaps(q, i)) > 0)
-		gather(q, first, i - gaps);
+	if ((holes = close_holes(q, i)) > 0)
+		gather(q, first, i - holes);
 	return outq_fits(q, slab, len);
 }

@@ -19,6 +19,16 @@
 /* Entries do not grow over this many bytes by merging. */
 #define OUTQ_MERGE_MAX (64u << 10)
 
+/* What is queued: a part of a slab. */
+struct outq_range {
+	struct slab *slab;
+	size_t off;
+	size_t len;
+	uint32_t tag;
+	uint32_t count; /* messages; 0: a frame that is none */
+	bool may_drop;	/* when newer ones need its room */
+};
+
 struct outq_entry {
 	struct slab *slab;
 	size_t off;
@@ -26,11 +36,22 @@ struct outq_entry {
 	size_t charge;
 	uint32_t tag;
 	uint32_t count; /* messages */
+	bool may_drop;
+	bool is_gap; /* tells a loss; may_drop: in an older one, perhaps */
 };
 
 struct outq_loss {
 	uint64_t messages;
 	uint64_t bytes;
+};
+
+/* How a loss is told in the stream: by a frame of so many bytes. */
+struct outq_gaps {
+	size_t size;
+	void (*put)(uint8_t *p, uint32_t tag, struct outq_loss loss);
+	/* To a frame that is there, and what one tells. */
+	void (*add)(uint8_t *p, struct outq_loss loss);
+	struct outq_loss (*get)(const uint8_t *p);
 };
 
 struct outq {
@@ -48,6 +69,8 @@ struct outq {
 	size_t gate;	   /* bytes that may be sent before it is opened */
 	struct slab *fill; /* where small ranges are copied */
 	size_t fill_cap;   /* what the next one will hold */
+	const struct outq_gaps *gaps; /* NULL: losses are not told */
+	size_t n_gaps;
 };
 
 void outq_init(struct outq *q, size_t limit);
@@ -56,17 +79,15 @@ void outq_fini(struct outq *q);
 
 /*
  * Whether len more bytes, pinning slab (NULL: copied), stay within the limit.
- * An empty queue takes one range of any size.
+ * A queue with nothing but gaps takes one range of any size.
  */
 bool outq_fits(const struct outq *q, const struct slab *slab, size_t len);
 
 /*
- * Queue len bytes of slab from off: count messages of tag.  Shares or copies.
- * The limit is the caller's to ask for: control frames go over it.
- * ERR_NOMEM
+ * Queue a range.  Shares or copies.  The limit is the caller's to ask for:
+ * control frames go over it.  ERR_NOMEM
  */
-int outq_push(struct outq *q, struct slab *slab, size_t off, size_t len,
-    uint32_t tag, uint32_t count);
+int outq_push(struct outq *q, const struct outq_range *range);
 
 /*
  * Make room for n bytes to be written in place and queued by outq_commit().
@@ -109,11 +130,19 @@ struct outq_loss outq_left(const struct outq *q);
 void outq_trim(struct outq *q);
 
 /*
- * Drop the oldest wholly unsent entries whose tag may(arg, tag) be dropped,
- * until len more bytes pinning slab fit; adds to *loss.  False: they do not.
+ * Drop the oldest wholly unsent entries that may be dropped, or are messages of
+ * tag, until len more bytes pinning slab fit; adds to *loss.  If q has gaps,
+ * one for each tag is left where its entries stood; without memory for it they
+ * stay.  False: they do not fit.
  */
 bool outq_drop_old(struct outq *q, const struct slab *slab, size_t len,
-    bool (*may)(void *arg, uint32_t tag), void *arg, struct outq_loss *loss);
+    uint32_t tag, struct outq_loss *loss);
+
+/*
+ * Tell a loss at the end of the queue, which has gaps: as a frame, or by adding
+ * to one that no message came after.  ERR_NOMEM
+ */
+int outq_gap(struct outq *q, uint32_t tag, struct outq_loss loss);
 
 /* The i-th entry, 0 the oldest; i is under q->n. */
 struct outq_entry *outq_at(const struct outq *q, size_t i);

@@ -89,6 +89,7 @@ struct observer {
 	struct outlets outlets;
 	bool everything; /* observes all tags there are */
 	bool evicted;
+	bool owes;		 /* gaps, for lack of memory */
 	uint64_t delivered;	 /* messages queued, and not dropped again */
 	struct outq_loss lost;	 /* by its queue being full */
 	uint64_t loss_logged_at; /* ns */
@@ -245,6 +246,9 @@ void router_room(struct outlet *outlet);
 
 /* Nothing has happened there for a while: give back what it need not keep. */
 void router_trim(struct outlet *outlet);
+
+/* Once a second: tell losses that could not be told for lack of memory. */
+void router_tick(struct router *r);
 
 /* How many observe tag, each member of a group and the pipe among them. */
 uint32_t router_observers(struct router *r, uint32_t tag);

@@ -14,13 +14,21 @@ taghash_init(struct taghash *h)
 }
 
 unsigned
-taghash_of(const struct taghash *h, uint32_t tag)
+taghash_of_pair(const struct taghash *h, const void *whose, uint32_t tag)
 {
-	unsigned char in[sizeof(tag)], out[crypto_shorthash_BYTES];
+	unsigned char in[sizeof(tag) + sizeof(whose)];
+	unsigned char out[crypto_shorthash_BYTES];
 	unsigned hash;
 
 	memcpy(in, &tag, sizeof(tag));
+	memcpy(in + sizeof(tag), &whose, sizeof(whose));
 	crypto_shorthash(out, in, sizeof(in), h->key);
 	memcpy(&hash, out, sizeof(hash));
 	return hash;
+}
+
+unsigned
+taghash_of(const struct taghash *h, uint32_t tag)
+{
+	return taghash_of_pair(h, NULL, tag);
 }

@@ -18,5 +18,8 @@ struct taghash {
 
 void taghash_init(struct taghash *h);
 unsigned taghash_of(const struct taghash *h, uint32_t tag);
+/* Of a tag that belongs to somebody. */
+unsigned taghash_of_pair(
+    const struct taghash *h, const void *whose, uint32_t tag);
 
 #endif /* ROUTE_TAGHASH_H */

@@ -12,6 +12,8 @@
 #define ENTRY sizeof(struct outq_entry)
 #define HEAD 8
 #define CONTROL UINT32_MAX
+#define GAP (UINT32_MAX - 1)
+#define TAGS 4
 #define LIMIT (256u << 10)
 /* What a queue may pin besides: the slab where it begins, the one where it was
  * last dropped from, and the one where it ends. */
@@ -77,20 +79,37 @@ whole_messages(struct view bytes, size_t sent)
 	return end;
 }
 
-static bool
-may_always(void *arg, uint32_t tag)
+/* A gap is a message that has its tag and the loss after its head. */
+#define GAP_LEN (HEAD + 4 + sizeof(struct outq_loss))
+
+static struct outq_loss
+gap_loss(const uint8_t *p)
 {
-	(void)arg;
-	(void)tag;
-	return true;
+	struct outq_loss loss;
+
+	memcpy(&loss, p + HEAD + 4, sizeof(loss));
+	return loss;
 }
 
-static bool
-may_odd(void *arg, uint32_t tag)
+static void
+gap_add(uint8_t *p, struct outq_loss loss)
 {
-	(void)arg;
-	return (tag & 1) != 0;
+	struct outq_loss sum = gap_loss(p);
+
+	sum.messages += loss.messages;
+	sum.bytes += loss.bytes;
+	memcpy(p + HEAD + 4, &sum, sizeof(sum));
 }
+
+static void
+gap_put(uint8_t *p, uint32_t tag, struct outq_loss loss)
+{
+	write_message(p, GAP, GAP_LEN);
+	memcpy(p + HEAD, &tag, 4);
+	memcpy(p + HEAD + 4, &loss, sizeof(loss));
+}
+
+static const struct outq_gaps gaps = {GAP_LEN, gap_put, gap_add, gap_loss};
 
 /* --- what must always hold
  * ------------------------------------------------------------------- */
@@ -114,7 +133,7 @@ static void
 check(void)
 {
 	const struct outq_entry *e;
-	size_t i, bytes = 0, unsent = 0, charge = 0;
+	size_t i, bytes = 0, unsent = 0, charge = 0, n_gaps = 0;
 
 	for (i = 0; i < q.n; i++) {
 		e = outq_at(&q, i);
@@ -124,11 +143,13 @@ check(void)
 		if (i >= q.next)
 			unsent += e->len - (i == q.next ? q.sent : 0);
 		charge += e->charge + ENTRY;
+		n_gaps += e->is_gap;
 	}
 	assert_true(q.next <= q.n);
 	assert_int_equal(bytes, q.bytes);
 	assert_int_equal(unsent, q.unsent);
 	assert_int_equal(charge, q.charge);
+	assert_int_equal(n_gaps, q.n_gaps);
 	if (q.n > 0)
 		assert_true(q.acked < outq_at(&q, 0)->len);
 	assert_true(4 * q.charge + ENDS_OF_QUEUE >= pinned());
@@ -144,9 +165,46 @@ static struct {
 	uint64_t controls_pushed;
 	uint64_t controls_came;
 	struct outq_loss lost;
+	struct outq_loss told;	/* of those, by gaps that came */
+	uint32_t seq[TAGS];	/* that came, or are told, of each tag */
 	uint8_t part[1u << 17]; /* of a message */
 	size_t len;
 } peer;
+
+/* The tag of each message, and the how manieth of it it is. */
+static struct {
+	uint32_t tag;
+	uint32_t seq;
+} all[1u << 18];
+static uint32_t seqs[TAGS];
+
+/* The next message is one of tag. */
+static uint32_t
+new_message(uint32_t tag)
+{
+	uint32_t id = ++peer.pushed;
+
+	if (id < COUNT(all)) {
+		all[id].tag = tag;
+		all[id].seq = ++seqs[tag % TAGS];
+	}
+	return id;
+}
+
+/* Losses are told where they are, of each tag. */
+static void
+peer_takes_gap(void)
+{
+	struct outq_loss loss = gap_loss(peer.part);
+	uint32_t tag;
+
+	memcpy(&tag, peer.part + HEAD, 4);
+	assert_true(loss.messages > 0);
+	assert_true(loss.bytes >= HEAD * loss.messages);
+	peer.told.messages += loss.messages;
+	peer.told.bytes += loss.bytes;
+	peer.seq[tag % TAGS] += (uint32_t)loss.messages;
+}
 
 static void
 peer_takes(const uint8_t *p, size_t n)
@@ -159,6 +217,11 @@ peer_takes(const uint8_t *p, size_t n)
 		if (peer.len < HEAD || peer.len < message_len(peer.part))
 			continue;
 		id = message_id(peer.part);
+		if (id == GAP) {
+			peer_takes_gap();
+			peer.len = 0;
+			continue;
+		}
 		write_message(same, id, peer.len);
 		assert_memory_equal(peer.part, same, peer.len);
 		peer.len = 0;
@@ -169,6 +232,8 @@ peer_takes(const uint8_t *p, size_t n)
 		assert_true(id > peer.latest && id <= peer.pushed);
 		peer.latest = id;
 		peer.came++;
+		if (q.gaps != NULL)
+			assert_int_equal(++peer.seq[all[id].tag], all[id].seq);
 	}
 }
 
@@ -204,22 +269,30 @@ transmit_all(void)
 	outq_acked(&q, q.bytes - q.unsent);
 }
 
-/* Messages of which the last byte has not been sent. */
+/* Messages of which the last byte has not been sent, and what gaps will tell.
+ */
 static uint64_t
-unsent_messages(void)
+unsent_messages(struct outq_loss *untold)
 {
 	const struct outq_entry *e;
+	const uint8_t *p;
 	uint64_t n = 0;
 	size_t i, at, sent;
 
+	*untold = (struct outq_loss){0};
 	for (i = q.next; i < q.n; i++) {
 		e = outq_at(&q, i);
 		sent = i == q.next ? q.sent : 0;
-		for (at = 0; at < e->len;
-		     at += message_len(e->slab->data + e->off + at))
-			n += at + message_len(e->slab->data + e->off + at) >
-				 sent &&
-			     message_id(e->slab->data + e->off + at) != CONTROL;
+		for (at = 0; at < e->len; at += message_len(p)) {
+			p = e->slab->data + e->off + at;
+			if (message_id(p) == GAP) {
+				untold->messages += gap_loss(p).messages;
+				untold->bytes += gap_loss(p).bytes;
+				continue;
+			}
+			n += at + message_len(p) > sent &&
+			     message_id(p) != CONTROL;
+		}
 	}
 	return n;
 }
@@ -227,8 +300,15 @@ unsent_messages(void)
 static void
 check_accounts(void)
 {
+	struct outq_loss untold;
+	uint64_t unsent = unsent_messages(&untold);
+
+	assert_int_equal(peer.pushed, peer.came + peer.lost.messages + unsent);
+	if (q.gaps == NULL)
+		return;
 	assert_int_equal(
-	    peer.pushed, peer.came + peer.lost.messages + unsent_messages());
+	    peer.lost.messages, peer.told.messages + untold.messages);
+	assert_int_equal(peer.lost.bytes, peer.told.bytes + untold.bytes);
 }
 
 /* --- a sender
@@ -237,21 +317,23 @@ check_accounts(void)
 static void
 push_run(uint32_t tag, size_t count, size_t max)
 {
-	size_t i, len, off;
+	struct outq_range range = {
+	    .tag = tag, .count = (uint32_t)count, .may_drop = tag % 2 == 1};
+	size_t i, len;
 
 	if (inbox == NULL || inbox->cap - inbox->len < count * max) {
 		slab_unref(inbox);
 		inbox = slab_new(count * max * chance_between(1, 8));
 	}
-	off = inbox->len;
+	range.slab = inbox;
+	range.off = inbox->len;
 	for (i = 0; i < count; i++) {
 		len = chance_between(HEAD, max);
-		write_message(inbox->data + inbox->len, ++peer.pushed, len);
+		write_message(inbox->data + inbox->len, new_message(tag), len);
 		inbox->len += len;
 	}
-	assert_int_equal(
-	    outq_push(&q, inbox, off, inbox->len - off, tag, (uint32_t)count),
-	    OK);
+	range.len = inbox->len - range.off;
+	assert_int_equal(outq_push(&q, &range), OK);
 }
 
 static void
@@ -260,8 +342,41 @@ put_message(uint32_t tag, size_t len)
 	uint8_t *p;
 
 	assert_int_equal(outq_reserve(&q, len + chance_below(10), &p), OK);
-	write_message(p, ++peer.pushed, len);
+	write_message(p, new_message(tag), len);
 	assert_int_equal(outq_commit(&q, len, tag, 1), OK);
+}
+
+static int
+push(struct slab *slab, size_t off, size_t len, uint32_t tag)
+{
+	const struct outq_range range = {slab, off, len, tag, 1, true};
+
+	return outq_push(&q, &range);
+}
+
+/* A message that may be dropped, out of a slab that is much larger. */
+static void
+put_old(uint32_t tag, size_t len)
+{
+	struct slab *s = slab_new(5 * len);
+
+	s->len = len;
+	write_message(s->data, new_message(tag), len);
+	assert_int_equal(push(s, 0, len, tag), OK);
+	slab_unref(s);
+}
+
+/* A message that found no room. */
+static void
+lose_message(uint32_t tag, size_t len)
+{
+	struct outq_loss loss = {1, len};
+
+	new_message(tag);
+	peer.lost.messages++;
+	peer.lost.bytes += len;
+	if (q.gaps != NULL)
+		assert_int_equal(outq_gap(&q, tag, loss), OK);
 }
 
 static void
@@ -282,6 +397,7 @@ begin(size_t limit)
 	inbox = NULL;
 	outq_init(&q, limit);
 	memset(&peer, 0, sizeof(peer));
+	memset(seqs, 0, sizeof(seqs));
 }
 
 static void
@@ -316,7 +432,7 @@ push_something(void)
 {
 	static const size_t sizes[] = {16, 100, 1500, 20000};
 	size_t size = sizes[chance_below(COUNT(sizes))];
-	uint32_t tag = (uint32_t)chance_below(4);
+	uint32_t tag = (uint32_t)chance_below(TAGS);
 
 	if (chance_once_in(3))
 		put_message(tag, chance_between(HEAD, size));
@@ -336,6 +452,9 @@ step(bool drops)
 	case 3:
 		if (!drops)
 			put_control();
+		else if (chance_once_in(2))
+			lose_message((uint32_t)chance_below(TAGS),
+			    chance_between(HEAD, 100));
 		break;
 	case 4:
 		transmit(chance_below(40000));
@@ -346,8 +465,7 @@ step(bool drops)
 	case 6:
 		if (drops)
 			outq_drop_old(&q, NULL, chance_below(LIMIT),
-			    chance_once_in(2) ? may_always : may_odd, NULL,
-			    &peer.lost);
+			    (uint32_t)chance_below(TAGS), &peer.lost);
 		else if (chance_once_in(20))
 			reconnect();
 		break;
@@ -368,6 +486,8 @@ run_at_random(bool drops)
 	for (seed = 1; seed <= 100; seed++) {
 		chance_begin(seed);
 		begin(LIMIT);
+		if (drops && chance_once_in(2))
+			q.gaps = &gaps;
 		for (i = 0; i < 1000; i++) {
 			step(drops);
 			check();
@@ -430,8 +550,7 @@ a_slab_is_charged_once_however_many_ranges_it_has(void **state)
 	begin(LIMIT);
 	s->len = 4000;
 	for (i = 0; i < 4; i++)
-		assert_int_equal(
-		    outq_push(&q, s, i * 1000, 1000, (uint32_t)i, 1), OK);
+		assert_int_equal(push(s, i * 1000, 1000, (uint32_t)i), OK);
 	assert_int_equal(q.charge, 4000 + 4 * ENTRY);
 	assert_true(outq_fits(&q, s, 1000));
 	assert_int_equal(s->refs, 1 + 4);
@@ -453,7 +572,7 @@ what_is_small_is_copied_out_of_what_is_large(void **state)
 	begin(LIMIT);
 	memset(s->data, 7, s->cap);
 	s->len = s->cap;
-	assert_int_equal(outq_push(&q, s, 10, 999, 1, 1), OK);
+	assert_int_equal(push(s, 10, 999, 1), OK);
 	assert_int_equal(s->refs, 1);
 	assert_int_equal(q.charge, 999 + ENTRY);
 	slab_unref(s);
@@ -576,7 +695,7 @@ a_control_frame_is_not_dropped_with_the_messages_after_it(void **state)
 	begin(1000);
 	put_control();
 	put_message(0, 500);
-	assert_true(outq_drop_old(&q, NULL, 900, may_always, NULL, &peer.lost));
+	assert_true(outq_drop_old(&q, NULL, 800, 0, &peer.lost));
 	assert_int_equal(peer.lost.messages, 1);
 	assert_int_equal(peer.lost.bytes, 500);
 	transmit_all();
@@ -627,17 +746,128 @@ what_is_partly_sent_is_not_dropped(void **state)
 {
 	(void)state;
 	begin(1000);
-	put_message(1, 400);
-	put_message(2, 400);
+	put_old(1, 400);
+	put_old(2, 400);
 	chance_begin(1);
 	transmit_exactly(1);
-	assert_false(
-	    outq_drop_old(&q, NULL, 900, may_always, NULL, &peer.lost));
+	assert_false(outq_drop_old(&q, NULL, 900, 0, &peer.lost));
 	check();
 	assert_int_equal(peer.lost.messages, 1);
 	transmit_all();
 	chance_end();
 	assert_int_equal(peer.came, 1);
+}
+
+/* For as long as it is stuck, and however much is lost. */
+static void
+a_queue_that_is_stuck_has_one_gap_for_each_tag(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin(64u << 10);
+	q.gaps = &gaps;
+	put_message(0, 100);
+	chance_begin(1);
+	transmit_exactly(1);
+	for (i = 0; i < 20000; i++) {
+		if (i % 7 == 0) {
+			lose_message(i % TAGS, 64);
+			continue;
+		}
+		if (!outq_fits(&q, NULL, 64))
+			assert_true(outq_drop_old(&q, NULL, 64, 0, &peer.lost));
+		put_old(i % TAGS, 64);
+		if (i % 1000 == 0)
+			check();
+	}
+	/* Those at the front, and those that found no room. */
+	assert_in_range(q.n_gaps, TAGS, q.n / 5);
+	finish();
+	chance_end();
+	assert_int_equal(peer.told.messages, peer.lost.messages);
+}
+
+static void
+losses_that_nothing_stands_between_are_told_at_once(void **state)
+{
+	uint32_t i;
+
+	(void)state;
+	begin(LIMIT);
+	q.gaps = &gaps;
+	for (i = 0; i < 100; i++)
+		lose_message(i % TAGS, 64);
+	assert_int_equal(q.n, TAGS);
+	put_message(1, 64);
+	lose_message(1, 64);
+	lose_message(2, 64);
+	lose_message(1, 64);
+	assert_int_equal(q.n_gaps, TAGS + 2);
+	chance_begin(1);
+	transmit_exactly(1); /* what is under way is not touched */
+	for (i = 0; i < TAGS; i++)
+		lose_message(i, 64);
+	finish();
+	chance_end();
+	assert_int_equal(peer.told.messages, 100 + 3 + TAGS);
+}
+
+static void
+what_is_only_gaps_takes_one_range_of_any_size(void **state)
+{
+	(void)state;
+	begin(1000);
+	q.gaps = &gaps;
+	put_old(1, 900);
+	assert_true(outq_drop_old(&q, NULL, 5000, 1, &peer.lost));
+	assert_int_equal(q.n_gaps, 1);
+	put_message(1, 5000);
+	assert_false(outq_fits(&q, NULL, 1));
+	chance_begin(1);
+	finish();
+	chance_end();
+}
+
+static void
+without_memory_for_a_gap_nothing_is_dropped(void **state)
+{
+	struct outq_loss loss = {1, 64};
+	bool hit = true;
+	size_t n;
+	int r;
+
+	(void)state;
+	for (n = 1; hit; n++) {
+		begin(500);
+		q.gaps = &gaps;
+		put_old(1, 200);
+		put_old(2, 200);
+		faults_at(n);
+		outq_drop_old(&q, NULL, 480, 0, &peer.lost);
+		hit = faults_hit();
+		faults_off();
+		assert_int_equal(peer.lost.messages, hit ? 1 : 2);
+		assert_int_equal(q.n_gaps, hit ? 1 : 2);
+		check();
+		check_accounts();
+		chance_begin(1);
+		finish();
+		chance_end();
+	}
+	assert_int_equal(n, 4);
+	for (n = 1, hit = true; hit; n++) {
+		begin(500);
+		q.gaps = &gaps;
+		faults_at(n);
+		r = outq_gap(&q, 1, loss);
+		hit = faults_hit();
+		faults_off();
+		assert_int_equal(r, hit ? ERR_NOMEM : OK);
+		assert_int_equal(q.n_gaps, hit ? 0 : 1);
+		check();
+	}
+	assert_int_equal(n, 4);
 }
 
 static void
@@ -648,12 +878,11 @@ no_more_is_dropped_than_makes_room(void **state)
 	(void)state;
 	begin(10 * (100 + ENTRY));
 	for (i = 0; i < 10; i++)
-		put_message((uint32_t)i, 100);
+		put_old((uint32_t)i, 100);
 	assert_false(outq_fits(&q, NULL, 100));
-	assert_true(outq_drop_old(&q, NULL, 100, may_always, NULL, &peer.lost));
+	assert_true(outq_drop_old(&q, NULL, 100, 0, &peer.lost));
 	assert_int_equal(peer.lost.messages, 1);
-	assert_true(outq_drop_old(
-	    &q, NULL, 200 + 2 * ENTRY, may_always, NULL, &peer.lost));
+	assert_true(outq_drop_old(&q, NULL, 200 + 2 * ENTRY, 0, &peer.lost));
 	assert_int_equal(peer.lost.messages, 3);
 	check();
 }
@@ -671,9 +900,8 @@ a_queue_that_is_stuck_keeps_the_newest_for_ever(void **state)
 	transmit_exactly(1);
 	for (i = 0; i < 20000; i++) {
 		if (!outq_fits(&q, NULL, 64))
-			assert_true(outq_drop_old(
-			    &q, NULL, 64, may_always, NULL, &peer.lost));
-		put_message(i, 64);
+			assert_true(outq_drop_old(&q, NULL, 64, 0, &peer.lost));
+		put_old(i, 64);
 		if (i % 1000 == 0)
 			check();
 	}
@@ -695,13 +923,16 @@ what_is_kept_among_what_is_dropped_pins_little(void **state)
 		uint32_t tag = i % 600 == 0 ? 2 : i % 2 == 0 ? 1 : 3;
 
 		if (!outq_fits(&q, NULL, 64) &&
-		    !outq_drop_old(&q, NULL, 64, may_odd, NULL, &peer.lost))
+		    !outq_drop_old(&q, NULL, 64, 1, &peer.lost))
 			break;
-		put_message(tag, 64);
+		if (tag == 2)
+			put_message(tag, 64);
+		else
+			put_old(tag, 64);
 		kept += tag == 2;
 	}
 	check();
-	assert_true(slab_total() < 2 * LIMIT);
+	assert_true(pinned() <= LIMIT + ENDS_OF_QUEUE);
 	chance_begin(1);
 	finish();
 	chance_end();
@@ -734,9 +965,9 @@ put_any(struct slab *s, size_t i)
 
 	switch (i % 4) {
 	case 0:
-		return outq_push(&q, s, 0, 999, 1, 1);
+		return push(s, 0, 999, 1);
 	case 1:
-		return outq_push(&q, s, 0, 10, 1, 1);
+		return push(s, 0, 10, 1);
 	case 2:
 		r = outq_reserve(&q, 700, &p);
 		return r == OK ? outq_commit(&q, 600, 2, 1) : r;
@@ -821,6 +1052,14 @@ main(void)
 		a_queue_that_is_stuck_keeps_the_newest_for_ever, teardown),
 	    cmocka_unit_test_teardown(
 		what_is_kept_among_what_is_dropped_pins_little, teardown),
+	    cmocka_unit_test_teardown(
+		a_queue_that_is_stuck_has_one_gap_for_each_tag, teardown),
+	    cmocka_unit_test_teardown(
+		losses_that_nothing_stands_between_are_told_at_once, teardown),
+	    cmocka_unit_test_teardown(
+		what_is_only_gaps_takes_one_range_of_any_size, teardown),
+	    cmocka_unit_test_teardown(
+		without_memory_for_a_gap_nothing_is_dropped, teardown),
 	    cmocka_unit_test_teardown(
 		one_large_message_leaves_no_memory_behind, teardown),
 	    cmocka_unit_test_teardown(

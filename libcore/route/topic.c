@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* Tags that are observed, and by whom. */
+#include <stdlib.h>
+
+#include "route/inside.h"
+
+/* As it stands at the front of a sub. */
+struct sub_key {
+	const struct observer *observer;
+	uint32_t tag;
+};
+
+#define SUB_KEY_LEN (offsetof(struct sub_key, tag) + sizeof(uint32_t))
+_Static_assert(
+    offsetof(struct sub, tag) == offsetof(struct sub_key, tag), "key of sub");
+
+struct topic *
+topic_find(struct router *r, uint32_t tag)
+{
+	struct topic *t = r->last;
+
+	if (t != NULL && t->tag == tag)
+		return t;
+	HASH_FIND_BYHASHVALUE(
+	    hh, r->topics, &tag, sizeof(tag), taghash_of(&r->hash, tag), t);
+	if (t != NULL)
+		r->last = t;
+	return t;
+}
+
+struct topic *
+topic_make(struct router *r, uint32_t tag)
+{
+	struct topic *t = topic_find(r, tag);
+
+	if (t != NULL)
+		return t;
+	if ((t = calloc(1, sizeof(*t))) == NULL)
+		return NULL;
+	t->tag = tag;
+	TAILQ_INIT(&t->subs);
+	HASH_ADD_BYHASHVALUE(
+	    hh, r->topics, tag, sizeof(tag), taghash_of(&r->hash, tag), t);
+	if (t->hh.tbl == NULL) { /* out of memory */
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void
+topic_drop_if_unused(struct router *r, struct topic *t)
+{
+	if (!TAILQ_EMPTY(&t->subs))
+		return;
+	HASH_DELETE(hh, r->topics, t);
+	if (r->last == t)
+		r->last = NULL;
+	free(t);
+}
+
+struct sub *
+sub_find(struct router *r, struct observer *o, uint32_t tag)
+{
+	const struct sub_key key = {o, tag};
+	struct sub *s;
+
+	HASH_FIND_BYHASHVALUE(hh, r->subs, &key, SUB_KEY_LEN,
+	    taghash_of_pair(&r->hash, o, tag), s);
+	return s;
+}
+
+/* False: no memory. */
+static bool
+add_to_table(struct router *r, struct sub *s)
+{
+	HASH_ADD_BYHASHVALUE(hh, r->subs, observer, SUB_KEY_LEN,
+	    taghash_of_pair(&r->hash, s->observer, s->tag), s);
+	return s->hh.tbl != NULL;
+}
+
+struct sub *
+sub_new(struct router *r, struct observer *o, struct topic *t)
+{
+	struct sub *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return NULL;
+	s->observer = o;
+	s->topic = t;
+	s->tag = t != NULL ? t->tag : 0;
+	if (t != NULL && !add_to_table(r, s)) {
+		free(s);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(t != NULL ? &t->subs : &r->everything, s, in_topic);
+	TAILQ_INSERT_TAIL(&o->subs, s, in_observer);
+	o->n_subs++;
+	return s;
+}
+
+void
+sub_free(struct router *r, struct sub *s)
+{
+	struct topic *t = s->topic;
+
+	TAILQ_REMOVE(t != NULL ? &t->subs : &r->everything, s, in_topic);
+	TAILQ_REMOVE(&s->observer->subs, s, in_observer);
+	s->observer->n_subs--;
+	if (t != NULL) {
+		HASH_DELETE(hh, r->subs, s);
+		topic_drop_if_unused(r, t);
+	}
+	free(s);
+}
+
+enum policy
+sub_policy(const struct sub *s, uint32_t tag)
+{
+	return s->topic != NULL ? s->policy
+				: policy_for(s->observer->router->conf, tag);
+}
