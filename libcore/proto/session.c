@@ -75,6 +75,16 @@ session_mark(struct view value, struct view end, struct session_mark *out)
 	return OK;
 }
 
+int
+session_mark_of(struct view meta, struct session_mark *out)
+{
+	struct meta_known k;
+
+	if (meta_read(meta, &k) != OK)
+		return ERR_NONE;
+	return session_mark(k.session, k.session_end, out);
+}
+
 /* --- the writer --- */
 
 void

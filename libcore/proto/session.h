@@ -37,6 +37,9 @@ struct session_mark {
  */
 int session_mark(struct view value, struct view end, struct session_mark *out);
 
+/* The same of metadata, also where that is malformed. */
+int session_mark_of(struct view meta, struct session_mark *out);
+
 /* --- who writes one --- */
 
 #define SESSION_MARK_MAX (SESSION_ID_SIZE + 1 + 20)

@@ -92,6 +92,28 @@ a_mark_is_read_to_the_letter(void **state)
 }
 
 static void
+a_mark_is_found_in_metadata(void **state)
+{
+	const struct meta_pair pairs[] = {
+	    {view_of("a"), view_of("1")},
+	    {view_of(META_SESSION), view_of(ID ":7")},
+	    {view_of(META_SESSION_END), view_of("eof")},
+	};
+	struct session_mark m;
+	uint8_t bytes[128];
+	struct view meta = {bytes, meta_size(pairs, COUNT(pairs))};
+
+	(void)state;
+	meta_put(bytes, pairs, COUNT(pairs));
+	assert_int_equal(session_mark_of(meta, &m), OK);
+	assert_int_equal(m.seq, 7);
+	assert_int_equal(m.end, SESSION_EOF);
+	meta.len--;
+	assert_int_equal(session_mark_of(meta, &m), ERR_NONE);
+	assert_int_equal(session_mark_of(NONE, &m), ERR_NONE);
+}
+
+static void
 a_writer_counts_from_nought(void **state)
 {
 	struct session_writer w;
@@ -385,6 +407,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_mark_is_read_to_the_letter),
+	    cmocka_unit_test(a_mark_is_found_in_metadata),
 	    cmocka_unit_test(a_writer_counts_from_nought),
 	    cmocka_unit_test_setup(a_session_is_followed_to_its_end, fresh),
 	    cmocka_unit_test_setup(an_empty_session_is_whole, fresh),
