@@ -37,6 +37,10 @@ static const struct opt options[] = {
 	common_check_count},
     {0, "idle-exit", OPT_DURATION, AT(idle_ns), "TIME",
 	"end after so long without a message", NULL},
+    {0, "session", OPT_FLAG, AT(session), NULL,
+	"take one session, and end as it does", NULL},
+    {0, "session-idle", OPT_DURATION, AT(session_idle_ns), "TIME",
+	"its silence that is taken for its end (30s; 0: none)", NULL},
     {'T', "target", OPT_STRING, AT(target), "NAME",
 	"also take messages for this target", NULL},
     {0, "mode", OPT_CHOICE, AT(mode), "pipe", "how the function is run (pipe)",
@@ -80,6 +84,12 @@ check(const struct sfn_conf *conf)
 		opts_usage_error("--block goes with --format raw");
 	if (conf->queue == 0)
 		opts_usage_error("--queue 0 would let nothing pass");
+	if (conf->session && (conf->count > 0 || conf->idle_ns > 0))
+		opts_usage_error("--count and --idle-exit do not go with "
+				 "--session, which ends as its source says");
+	if (conf->session && conf->restart == SFN_RESTART_ALWAYS)
+		opts_usage_error("--restart always does not go with --session, "
+				 "which cannot begin again");
 	if (conf->common.zippers.n > 0 && tag_set_count(&conf->tags) > TAGS_MAX)
 		opts_usage_error("more than %d tags", TAGS_MAX);
 }
@@ -91,6 +101,7 @@ main(int argc, char *argv[])
 	    .common = COMMON_DEFAULTS,
 	    .format = FRAMING_RAW,
 	    .max_restarts = 5,
+	    .session_idle_ns = 30000000000u,
 	    .linger_ns = 1000000000u,
 	    .max_message = 64u << 20,
 	    .queue = 1u << 20,
@@ -107,5 +118,7 @@ main(int argc, char *argv[])
 	if (conf.tags.n == 0 && tag_set_add(&conf.tags, "0x33") != OK)
 		return 71;
 	check(&conf);
+	if (conf.session) /* another process would get the rest of it only */
+		conf.restart = SFN_RESTART_NEVER;
 	process_exit(sfn_run(&conf));
 }

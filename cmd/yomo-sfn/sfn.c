@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "conf/exit.h"
+#include "follow.h"
 #include "function.h"
 #include "link/setup.h"
 #include "net/drain.h"
@@ -48,6 +49,7 @@ struct sfn {
 	struct function *function; /* NULL: a sink of payloads */
 	struct drain *out;	   /* standard output; NULL: the link has it */
 	struct stamp stamp;	   /* of answers */
+	struct follow follow;	   /* --session */
 	struct timer idle;
 	struct timer grace;
 	struct progress progress;
@@ -95,12 +97,22 @@ flush(struct sfn *s)
 	end_if_flushed(s);
 }
 
+/* A session that is not whole is no success. */
+static int
+judge(struct sfn *s, int status)
+{
+	if (status != EXIT_OK || !s->conf->session)
+		return status;
+	return follow_status(&s->follow);
+}
+
 /* Take no more messages; a status that is not 0 stays. */
 static void
 stop(struct sfn *s, int status)
 {
 	size_t i;
 
+	status = judge(s, status);
 	if (s->status == EXIT_OK)
 		s->status = status;
 	if (s->phase != SFN_RUNNING)
@@ -133,11 +145,30 @@ rearm_idle(struct sfn *s)
 		timer_set(s->loop, &s->idle, loop_clock() + s->conf->idle_ns);
 }
 
+/* A session is open: not for ever in silence. */
+static void
+watch_session(struct sfn *s)
+{
+	uint64_t idle_ns = s->conf->session_idle_ns, at;
+
+	if (idle_ns == 0)
+		return;
+	at = follow_watch(&s->follow, idle_ns, loop_now(s->loop));
+	if (at > 0)
+		timer_set(s->loop, &s->idle, at);
+	else
+		stop(s, EXIT_OK);
+}
+
 static void
 on_idle(void *arg)
 {
 	struct sfn *s = arg;
 
+	if (s->conf->session) {
+		watch_session(s);
+		return;
+	}
 	log_debug("no message for --idle-exit");
 	stop(s, EXIT_OK);
 }
@@ -181,14 +212,65 @@ put(struct sfn *s, const struct framing_msg *m)
 static void
 adopt_ids(struct sfn *s, struct view meta)
 {
-	struct view id = {0}, tid = {0};
+	struct meta_known k;
 
 	if (!s->conf->has_out_tag)
 		return;
-	meta_find(meta, META_SOURCE_ID, &id);
-	meta_find(meta, META_TID, &tid);
-	if (stamp_adopt(&s->stamp, id, tid) != OK)
+	meta_read(meta, &k);
+	if (stamp_adopt(&s->stamp, k.source_id, k.tid) != OK)
 		log_error("out of memory for metadata");
+}
+
+/* The end of a session is no message, where the format cannot say what it is.
+ */
+static bool
+is_silent(const struct sfn *s, const struct framing_msg *m)
+{
+	return s->conf->format != FRAMING_JSON &&
+	       s->conf->format != FRAMING_FRAMES && follow_is_end(m);
+}
+
+/* Take a message that is for us; false: not now. */
+static bool
+take(struct member *m, const struct framing_msg *msg)
+{
+	struct sfn *s = m->sfn;
+
+	if (is_silent(s, msg))
+		return true;
+	if (!put(s, msg))
+		return false;
+	s->latest = m;
+	adopt_ids(s, msg->meta);
+	s->messages++;
+	s->bytes += msg->payload.len;
+	return true;
+}
+
+/* Of all messages, take those of one session. */
+static bool
+take_of_session(struct member *m, const struct framing_msg *msg)
+{
+	struct sfn *s = m->sfn;
+	struct follow *f = &s->follow;
+	struct session_mark mark;
+	enum session_verdict v = SESSION_FOREIGN;
+
+	if (follow_mark(f, m, msg, &mark)) {
+		v = session_judge(&f->reader, msg->tag, &mark);
+		if (v == SESSION_NEXT && !take(m, msg)) {
+			f->held = true;
+			return false;
+		}
+		follow_take(f, m, msg->tag, &mark, loop_now(s->loop));
+	}
+	if (v == SESSION_FOREIGN)
+		return true;
+	if (session_is_over(&f->reader))
+		stop(s, EXIT_OK);
+	else if (s->idle.index == 0)
+		watch_session(s);
+	return true;
 }
 
 /* On the pipe link what nobody here observes goes on, in its place. */
@@ -225,12 +307,10 @@ on_data(void *arg, const struct data_frame *d, const struct frame *f)
 
 	if (is_pipe(s) && !tag_set_has(&s->conf->tags, d->tag))
 		return pass(m, f);
-	if (!put(s, &msg))
+	if (s->conf->session)
+		return take_of_session(m, &msg);
+	if (!take(m, &msg))
 		return false;
-	s->latest = m;
-	adopt_ids(s, d->meta);
-	s->messages++;
-	s->bytes += d->payload.len;
 	rearm_idle(s);
 	if (s->conf->count > 0 && s->messages >= s->conf->count)
 		stop(s, EXIT_OK);
@@ -346,6 +426,17 @@ on_ready(void *arg)
 }
 
 static void
+on_lost(void *arg)
+{
+	struct member *m = arg;
+	struct sfn *s = m->sfn;
+
+	follow_lost(&s->follow, m);
+	if (session_is_over(&s->follow.reader))
+		stop(s, EXIT_OK);
+}
+
+static void
 on_client_room(void *arg)
 {
 	struct member *m = arg;
@@ -395,6 +486,7 @@ on_done(void *arg, int status)
 
 static const struct client_ops client_callbacks = {
     .ready = on_ready,
+    .lost = on_lost,
     .data = on_data,
     .other = on_other,
     .room = on_client_room,
@@ -431,7 +523,7 @@ on_signal(void *arg, int signo)
 		break;
 	}
 	if (s->n_ready == 0) { /* nothing was taken yet */
-		loop_stop(s->loop, EXIT_OK);
+		loop_stop(s->loop, judge(s, EXIT_OK));
 		return;
 	}
 	process_stopping();

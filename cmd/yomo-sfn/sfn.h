@@ -26,9 +26,11 @@ struct sfn_conf {
 	uint64_t block; /* of raw answers; 0: as they come */
 	enum sfn_mode mode;
 	enum sfn_restart restart;
-	uint32_t max_restarts; /* a minute */
-	uint64_t count;	       /* messages to take at most; 0: all */
-	uint64_t idle_ns;      /* end after so long without one; 0: never */
+	uint32_t max_restarts;	  /* a minute */
+	uint64_t count;		  /* messages to take at most; 0: all */
+	uint64_t idle_ns;	  /* end after so long without one; 0: never */
+	bool session;		  /* take one, and only that */
+	uint64_t session_idle_ns; /* it may be silent so long; 0: for ever */
 	const char *target;
 	uint64_t linger_ns;
 	uint64_t max_message;

@@ -21,6 +21,8 @@ static const struct opt options[] = {
 	common_check_count},
     {0, "every", OPT_DURATION, AT(every_ns), "TIME",
 	"send one message at a time, so far apart", NULL},
+    {0, "session", OPT_FLAG, AT(session), NULL,
+	"the input is one stream: tell how it ends", NULL},
     {'T', "target", OPT_STRING, AT(target), "NAME",
 	"only for functions that want this target", NULL},
     {'m', "meta", OPT_LIST, AT(meta), "KEY=VALUE",

@@ -36,6 +36,8 @@ struct source {
 	size_t unfinished; /* bytes of a message whose end has not come */
 	bool reading;
 	bool input_over;
+	bool broken;	    /* the session: nobody can have all of it */
+	const char *misfit; /* why the latest message cannot be sent; or NULL */
 	struct process_wish wish; /* to end */
 	int status;		  /* of the input: 0 or 65 */
 };
@@ -46,6 +48,33 @@ is_pipe(const struct source *s)
 	return s->setup.n_zippers == 0;
 }
 
+/* Nobody will have the whole session: say why, once. */
+static void
+break_session(struct source *s, const char *why)
+{
+	if (!s->conf->session || s->broken)
+		return;
+	s->broken = true;
+	log_error("the session is cut after %" PRIu64 " messages: %s",
+	    s->messages, why);
+	if (s->status == EXIT_OK)
+		s->status = EXIT_LOST;
+}
+
+/* The last message of the session says how it ended. */
+static void
+end_session(struct source *s)
+{
+	struct data_frame d = {.tag = s->conf->tag};
+	enum session_end how = s->broken ? SESSION_CUT : SESSION_EOF;
+
+	if (stamp_session_end(&s->stamp, how, &d.meta) == OK &&
+	    client_send(s->client, &d) == OK)
+		return;
+	log_error("out of memory for the end of the session");
+	s->status = EXIT_SYSTEM;
+}
+
 /* No more input: what was taken goes out, then we are done. */
 static void
 end_input(struct source *s, int status)
@@ -53,18 +82,59 @@ end_input(struct source *s, int status)
 	if (s->input_over)
 		return;
 	s->input_over = true;
-	s->status = status;
+	if (s->status == EXIT_OK)
+		s->status = status;
 	timer_stop(s->loop, &s->pace);
 	if (s->feed != NULL)
 		feed_close(s->feed);
 	s->feed = NULL;
-	if (s->wish.signo != 0)
+	if (status != EXIT_OK)
+		break_session(s, "the input did not end well");
+	else if (s->wish.signo != 0)
+		break_session(s, "a signal came before the input ended");
+	if (s->conf->session)
+		end_session(s);
+	if (s->wish.signo != 0 || s->broken)
 		client_give_up(s->client);
 	else
 		client_finish(s->client);
 }
 
 /* --- messages --- */
+
+/* Why m cannot be sent; NULL: it can. */
+static const char *
+find_misfit(const struct source *s, const struct framing_msg *m)
+{
+	if (m->whole.len > 0 && !m->has_tag && !is_pipe(s))
+		return "not a message that a zipper takes";
+	if (s->conf->session && m->has_tag && m->tag != s->conf->tag)
+		return "a session has but one tag: see --tag";
+	return NULL;
+}
+
+/*
+ * What the input says of its own way here, in a session before or with losses,
+ * is no message of our session; but what was not whole there is not here.
+ */
+static bool
+is_history(struct source *s, const struct framing_msg *m)
+{
+	struct session_mark mark;
+
+	if (!s->conf->session || m->payload.len > 0)
+		return false;
+	if (m->has_gap) {
+		break_session(s, "messages of the input were lost before");
+		return true;
+	}
+	if (session_mark_of(m->meta, &mark) != OK ||
+	    mark.end == SESSION_GOES_ON)
+		return false;
+	if (mark.end != SESSION_EOF)
+		break_session(s, "the input was a session that was cut");
+	return true;
+}
 
 /* Send one message; ERR_BAD: it cannot be one. */
 static int
@@ -73,11 +143,11 @@ send_message(struct source *s, const struct framing_msg *m)
 	struct data_frame d = {.tag = s->conf->tag, .payload = m->payload};
 	int r;
 
-	if (m->whole.len > 0) { /* a frame: as it is */
-		if (!m->has_tag && !is_pipe(s))
-			return ERR_BAD;
+	if ((s->misfit = find_misfit(s, m)) != NULL)
+		return ERR_BAD;
+	/* A frame goes as it is, unless it becomes a message of a session. */
+	if (m->whole.len > 0 && (!s->conf->session || !m->has_tag))
 		return client_forward(s->client, m->whole);
-	}
 	if (m->has_tag)
 		d.tag = m->tag;
 	if ((r = stamp_next(&s->stamp, m->meta, &d.meta)) != OK)
@@ -132,8 +202,11 @@ on_input(void *arg, struct view *in, bool eof)
 	int r = OK;
 
 	while (!client_full(s->client) && !must_wait(s)) {
-		if ((r = framing_get(s->framing, in, eof, &m)) != OK ||
-		    (r = send_message(s, &m)) != OK)
+		if ((r = framing_get(s->framing, in, eof, &m)) != OK)
+			break;
+		if (is_history(s, &m))
+			continue;
+		if ((r = send_message(s, &m)) != OK)
 			break;
 		keep_pace(s);
 		s->messages++;
@@ -153,9 +226,8 @@ on_input(void *arg, struct view *in, bool eof)
 		log_error("out of memory for a message");
 		end_input(s, EXIT_SYSTEM);
 	} else {
-		refuse_input(s, *framing_why(s->framing) != '\0'
-				    ? framing_why(s->framing)
-				    : "not a message that a zipper takes");
+		refuse_input(
+		    s, s->misfit != NULL ? s->misfit : framing_why(s->framing));
 	}
 	return FEED_WAIT;
 }
@@ -211,6 +283,33 @@ on_ready(void *arg)
 		end_input(s, EXIT_SYSTEM);
 }
 
+/* From now on to be done within --grace. */
+static void
+hurry(struct source *s)
+{
+	timer_set(
+	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
+}
+
+/*
+ * Of what was sent nobody knows how far it came, and who has it has been told
+ * that it is cut, or will be.
+ */
+static void
+on_lost(void *arg)
+{
+	struct source *s = arg;
+
+	if (!s->conf->session || (s->messages == 0 && !s->input_over))
+		return;
+	break_session(s, "the connection was lost");
+	hurry(s);
+	if (s->input_over)
+		client_give_up(s->client);
+	else
+		end_input(s, EXIT_LOST);
+}
+
 static bool
 on_data(void *arg, const struct data_frame *d, const struct frame *f)
 {
@@ -226,6 +325,8 @@ on_done(void *arg, int status)
 	struct source *s = arg;
 	uint64_t waiting = client_counts(s->client).waiting;
 
+	if (status == EXIT_LOST)
+		break_session(s, "the connection was lost");
 	if (status == EXIT_LOST && waiting > 0)
 		log_error(
 		    "%" PRIu64 " bytes of messages were never sent", waiting);
@@ -234,6 +335,7 @@ on_done(void *arg, int status)
 
 static const struct client_ops client_callbacks = {
     .ready = on_ready,
+    .lost = on_lost,
     .data = on_data,
     .room = read_on,
     .done = on_done,
@@ -283,12 +385,12 @@ on_signal(void *arg, int signo)
 		break;
 	}
 	if (!s->reading) { /* nothing was taken yet */
-		loop_stop(s->loop, EXIT_OK);
+		break_session(s, "a signal came before the input ended");
+		loop_stop(s->loop, s->status);
 		return;
 	}
 	process_stopping();
-	timer_set(
-	    s->loop, &s->grace, loop_now(s->loop) + s->conf->common.grace_ns);
+	hurry(s);
 	if (s->feed == NULL) {
 		client_give_up(s->client); /* the input is over */
 		return;
@@ -326,6 +428,8 @@ set_up(struct source *s)
 		OK ||
 	    (r = progress_open(&s->progress, s->loop, conf->common.progress,
 		 &s->messages, &s->bytes)) != OK)
+		return r;
+	if (conf->session && (r = stamp_session(&s->stamp)) != OK)
 		return r;
 	return client_new(&s->client, s->loop, &s->link, &client_callbacks, s);
 }

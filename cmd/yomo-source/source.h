@@ -13,6 +13,7 @@ struct source_conf {
 	uint64_t block; /* of raw; 0: as it comes */
 	uint64_t every_ns;
 	uint64_t count; /* messages to send at most; 0: all */
+	bool session;	/* the input is one stream, and its end is told */
 	const char *target;
 	struct opt_list meta; /* KEY=VALUE */
 	uint64_t linger_ns;
