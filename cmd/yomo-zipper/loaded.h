@@ -31,6 +31,7 @@ struct zipper_conf {
 	uint64_t hold_ns;
 	struct opt_list policies; /* TAGS=POLICY, as checked */
 	bool compat_versions;
+	bool explain; /* only say what all this bounds */
 };
 
 /* Owned. */

@@ -6,7 +6,9 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "conf/exit.h"
 #include "conf/values.h"
+#include "explain.h"
 #include "net/process.h"
 #include "zipper.h"
 
@@ -85,6 +87,8 @@ static const struct opt options[] = {
     {0, "queue", OPT_SIZE, AT(queue), "SIZE", "for each observer (1M)", NULL},
     {0, "memory", OPT_SIZE, AT(memory), "SIZE", "for all messages (256M)",
 	NULL},
+    {0, "explain-memory", OPT_FLAG, AT(explain), NULL,
+	"only print what these bound, and the rest that is in memory", NULL},
     {0, "max-message", OPT_SIZE, AT(max_message), "SIZE",
 	"of a frame (64M and a little)", NULL},
     {0, "max-connections", OPT_U32, AT(max_connections), "N", "(10000)", NULL},
@@ -127,5 +131,8 @@ main(int argc, char *argv[])
 	log_init("yomo-zipper");
 	opts_read(&program, &conf, argc, argv, NULL);
 	common_apply(&conf.common);
+	if (conf.explain)
+		process_exit(
+		    explain_memory(&conf) == OK ? EXIT_OK : EXIT_OUTPUT);
 	process_exit(zipper_run(&program, &conf));
 }

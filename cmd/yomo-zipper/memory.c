@@ -8,15 +8,30 @@
 #define RELIEVED_A_TICK 64
 
 uint64_t
-memory_reserve(const struct zipper *z)
+memory_kept(const struct zipper_conf *conf)
 {
-	return z->conf->memory / 4;
+	return conf->memory / 4;
 }
 
 bool
 memory_is_full(const struct zipper *z)
 {
-	return slab_total() > z->conf->memory - memory_reserve(z);
+	return slab_total() > z->conf->memory - memory_kept(z->conf);
+}
+
+bool
+memory_lend(struct zipper *z, size_t n)
+{
+	if (z->windows + n > memory_kept(z->conf))
+		return false;
+	z->windows += n;
+	return true;
+}
+
+void
+memory_return(struct zipper *z, size_t n)
+{
+	z->windows -= n;
 }
 
 void
@@ -57,7 +72,7 @@ is_stuck(const struct zipper *z)
 	const struct peer *p;
 
 	TAILQ_FOREACH(p, &z->peers, link_all)
-		if (p->out.bytes > 0)
+		if (peer_is_owed(p))
 			return false;
 	return true;
 }

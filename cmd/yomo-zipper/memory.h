@@ -12,7 +12,11 @@
 bool memory_is_full(const struct zipper *z);
 
 /* The part kept for what peers send ahead, in bytes. */
-uint64_t memory_reserve(const struct zipper *z);
+uint64_t memory_kept(const struct zipper_conf *conf);
+
+/* Keep n bytes of that for what a peer may send ahead; false: all is lent. */
+bool memory_lend(struct zipper *z, size_t n);
+void memory_return(struct zipper *z, size_t n);
 
 /* p waits for memory, in z->parked; or no longer: it is resumed. */
 void memory_park(struct zipper *z, struct peer *p);

@@ -30,29 +30,48 @@ is_enough(const struct zipper *z, uint64_t from, uint64_t now)
 	return z->conf->stall_ns > 0 && now > from + z->conf->stall_ns;
 }
 
-/* Others wait for its queue, or for the memory in it, and it takes nothing. */
+/* Others wait for a queue of it, or for the memory in it; it takes nothing. */
+static bool
+is_stuck(const struct way *w, uint64_t now)
+{
+	const struct zipper *z = w->peer->z;
+	uint64_t from = w->waited_at;
+
+	if (w->out->bytes == 0)
+		return false;
+	if (TAILQ_EMPTY(&w->outlet.waiters)) {
+		if (TAILQ_EMPTY(&z->parked))
+			return false;
+		from = z->full_since;
+	}
+	return is_enough(z, later(from, w->progress_at), now);
+}
+
 static bool
 is_stalled(const struct peer *p, uint64_t now)
 {
-	uint64_t from = p->waited_at;
+	const struct way *w;
 
-	if (p->is_pipe || p->out.bytes == 0)
+	if (p->is_pipe)
 		return false;
-	if (p->outlet.observer == NULL || TAILQ_EMPTY(&p->outlet.waiters)) {
-		if (TAILQ_EMPTY(&p->z->parked))
-			return false;
-		from = p->z->full_since;
-	}
-	return is_enough(p->z, later(from, p->progress_at), now);
+	TAILQ_FOREACH(w, &p->ways, link)
+		if (is_stuck(w, now))
+			return true;
+	return false;
 }
 
 /* The rest of a message does not come although it may. */
 static bool
 is_abandoned(const struct peer *p, uint64_t now)
 {
-	return p->state == PEER_READY && !p->is_pipe &&
-	       p->unused < QUICLINK_WINDOW_FIRST + p->window &&
-	       is_enough(p->z, p->heard_at, now) && intake_is_cut(&p->in);
+	const struct inlet *in;
+
+	if (p->state != PEER_READY || p->is_pipe)
+		return false;
+	TAILQ_FOREACH(in, &p->inlets, link)
+		if (is_enough(p->z, in->heard_at, now) && inlet_is_awaited(in))
+			return true;
+	return false;
 }
 
 /* It has our FIN, or should have, and does not go. */
@@ -64,6 +83,21 @@ is_lingering(const struct peer *p, uint64_t now)
 	if (p->state != PEER_LEAVING || now <= from + LEAVING_NS)
 		return false;
 	return p->link->fin_acked || is_enough(p->z, from, now);
+}
+
+/* Who falls idle needs no memory. */
+static void
+trim(struct peer *p, uint64_t now)
+{
+	struct inlet *in;
+	struct way *w;
+
+	TAILQ_FOREACH(w, &p->ways, link)
+		if (now > w->progress_at + NS_PER_S && w->out->bytes == 0)
+			way_trim(w);
+	TAILQ_FOREACH(in, &p->inlets, link)
+		if (now > in->heard_at + NS_PER_S && in->waiter.on == NULL)
+			intake_trim(&in->in);
 }
 
 void
@@ -88,9 +122,7 @@ patience_tick(struct peer *p, uint64_t now)
 		    p->name, p->link->name,
 		    (double)p->z->conf->stall_ns / NS_PER_S);
 		peer_close(p, HELLO_CLOSE_RESTART, "half a message");
-	} else if (now > p->progress_at + NS_PER_S && p->out.bytes == 0) {
-		outq_trim(&p->out);
-		if (p->waiter.on == NULL && !p->parked)
-			intake_trim(&p->in);
+	} else {
+		trim(p, now);
 	}
 }

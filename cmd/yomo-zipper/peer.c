@@ -7,62 +7,101 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "conf/exit.h"
+#include "control.h"
+#include "greet.h"
 #include "link/pipelink.h"
 #include "link/quiclink.h"
 #include "memory.h"
 #include "peer.h"
-#include "wire/meta.h"
-
-/* Runs do not grow over it, so that queues fill in steps. */
-#define RUN_MAX (16u << 10)
 
 static const struct link_ops link_callbacks;
 
-static void
-set_state(struct peer *p, enum peer_state state)
+void
+peer_set_state(struct peer *p, enum peer_state state)
 {
 	p->state = state;
 	p->since = loop_now(p->z->loop);
 }
 
-/* What was queued for it, or on its way and not acknowledged. */
-static void
-count_orphans(struct peer *p)
+void
+peer_count_orphans(struct peer *p, const struct outq *q)
 {
-	struct outq_loss n = outq_left(&p->out);
+	struct outq_loss n = outq_left(q);
 
-	if (n.messages == 0)
-		return;
+	p->left.messages += n.messages;
+	p->left.bytes += n.bytes;
 	p->z->orphans.messages += n.messages;
 	p->z->orphans.bytes += n.bytes;
-	if (p->went)
-		return;
-	log_info("'%s' (%s) left without %llu messages of %llu bytes", p->name,
-	    p->link->name, (unsigned long long)n.messages,
-	    (unsigned long long)n.bytes);
 }
 
+/* --- inlets --- */
+
+static void
+drop_inlet(struct inlet *in)
+{
+	struct peer *p = in->peer;
+
+	p->received += in->messages;
+	inlet_fini(in);
+	TAILQ_REMOVE(&p->inlets, in, link);
+	if (in->is_lane)
+		free(in);
+}
+
+/* Everything that came on a lane is routed. */
+static void
+end_inlet(struct inlet *in)
+{
+	control_tell_taken(in->peer, in);
+	drop_inlet(in);
+}
+
+static bool
+has_ended(const struct inlet *in)
+{
+	return in->is_lane && in->fin_came && in->waiter.on == NULL &&
+	       (in->in.waiting == 0 || in->was_broken);
+}
+
+/* --- the end --- */
+
+static void
+say_left(const struct peer *p)
+{
+	if (p->left.messages == 0 || p->went)
+		return;
+	log_info("'%s' (%s) left without %llu messages of %llu bytes", p->name,
+	    p->link->name, (unsigned long long)p->left.messages,
+	    (unsigned long long)p->left.bytes);
+}
+
+/* Its link is closed: nothing of it may be used any more but the name. */
 static void
 forget(struct peer *p)
 {
 	struct zipper *z = p->z;
+	struct inlet *in;
+	struct way *w;
 
-	router_unwait(&p->waiter);
+	p->is_gone = true;
 	router_leave(z->router, &p->observer);
+	while ((in = TAILQ_FIRST(&p->inlets)) != NULL)
+		drop_inlet(in);
+	while ((w = TAILQ_FIRST(&p->ways)) != NULL)
+		way_free(w);
+	say_left(p);
 	if (p->parked)
 		TAILQ_REMOVE(&z->parked, p, link_parked);
 	if (z->senior == p)
 		z->senior = NULL;
 	if (z->pipe == p)
 		z->pipe = NULL;
-	z->windows -= p->window;
+	memory_return(z, p->window);
 	task_cancel(z->loop, &p->evict);
 	task_cancel(z->loop, &p->work);
 	TAILQ_REMOVE(&z->peers, p, link_all);
 	z->n_peers--;
-	count_orphans(p);
 	outq_fini(&p->out);
-	intake_fini(&p->in);
 	free(p->name);
 	free(p);
 	memory_release(z);
@@ -77,33 +116,58 @@ peer_close(struct peer *p, uint64_t code, const char *reason)
 	forget(p);
 }
 
+/* It broke the protocol; the pipe's end is the zipper's. */
+static bool
+expel(struct peer *p, const char *why)
+{
+	if (p->is_pipe) {
+		log_error("cannot read standard input: %s", why);
+		peer_set_state(p, PEER_REFUSED);
+		zipper_drain(p->z, EXIT_DATA);
+		return false;
+	}
+	log_info("'%s' (%s) is sent away: %s", p->name, p->link->name, why);
+	peer_close(p, HELLO_CLOSE_EVICT, why);
+	return false;
+}
+
 /* --- as an observer --- */
 
 static struct outlet *
 on_outlet(void *arg, uint32_t tag, struct view session)
 {
-	struct peer *p = arg;
+	struct way *w = way_for(arg, tag, session);
 
-	(void)tag;
-	(void)session;
-	return &p->outlet;
+	return w != NULL ? &w->outlet : NULL;
 }
 
 static void
-on_queued(void *arg, struct outlet *outlet)
+on_queued(void *arg, struct outlet *o)
 {
-	struct peer *p = arg;
+	(void)arg;
+	way_wake(way_of(o));
+}
 
-	(void)outlet;
-	link_wake(p->link);
+static void
+on_session_over(void *arg, struct outlet *o)
+{
+	struct way *w = way_of(o);
+
+	(void)arg;
+	if (w->is_lane && buf_view(&w->session).len > 0)
+		way_finish(w);
+}
+
+void
+peer_evict(struct peer *p)
+{
+	task_post(p->z->loop, &p->evict);
 }
 
 static void
 on_evict(void *arg)
 {
-	struct peer *p = arg;
-
-	task_post(p->z->loop, &p->evict);
+	peer_evict(arg);
 }
 
 static void
@@ -115,214 +179,48 @@ evict(void *arg)
 	peer_close(p, HELLO_CLOSE_RESTART, "too slow: the queue is full");
 }
 
+void
+peer_moved(struct peer *p, struct way *w)
+{
+	w->progress_at = p->progress_at = loop_now(p->z->loop);
+	router_room(&w->outlet);
+	memory_release(p->z);
+	if (w->out->bytes == 0)
+		zipper_settle(p->z);
+}
+
 /* --- routing --- */
 
-/* Find the target in metadata that must be sound; ERR_BAD. */
-static int
-scan_meta(struct view meta, struct view *target)
-{
-	static const char key[] = META_TARGET;
-	struct meta_walk w;
-	struct meta_pair pair;
-	int r;
-
-	*target = (struct view){0};
-	if (meta.len == 0)
-		return OK;
-	if ((r = meta_start(meta, &w)) != OK)
-		return r;
-	while ((r = meta_next(&w, &pair)) == OK) {
-		if (pair.key.len == sizeof(key) - 1 &&
-		    memcmp(pair.key.p, key, sizeof(key) - 1) == 0)
-			*target = pair.value;
-	}
-	return r == ERR_NONE ? OK : r;
-}
-
-static int
-complain(struct peer *p, const char *text)
-{
-	snprintf(p->text, sizeof(p->text), "%s", text);
-	return ERR_BAD;
-}
-
-/* Read a frame that may be routed: its tag and target; ERR_BAD. */
-static int
-read_data(
-    struct peer *p, const struct frame *f, uint32_t *tag, struct view *target)
-{
-	struct data_frame d;
-
-	if (f->type != FRAME_DATA) {
-		snprintf(p->text, sizeof(p->text), "unexpected %s",
-		    frame_name(f->type));
-		return ERR_BAD;
-	}
-	if (data_frame_get(f->body, &d) != OK)
-		return complain(p, "malformed DataFrame");
-	if (d.tag >= FRAME_RESERVED_FIRST && d.tag <= FRAME_RESERVED_LAST)
-		return complain(p,
-		    "[0xF000, 0xFFFF] is reserved; please do not write within "
-		    "this range");
-	if (scan_meta(d.meta, target) != OK)
-		return complain(p, "malformed metadata");
-	*tag = d.tag;
-	return OK;
-}
-
-/*
- * Hand the run over.  On ERR_MORE the frames from its first on are put back,
- * and the peer waits for whom there is no room at.
- */
-static int
-send_run(struct peer *p, struct run *run)
-{
-	struct outcome out;
-	struct peer *slow;
-	uint64_t now = loop_now(p->z->loop);
-	int r;
-
-	if (run->count == 0)
-		return OK;
-	r = router_send(p->z->router, run, &out, now);
-	if (r == ERR_MORE) {
-		intake_back(&p->in, run->off);
-		slow = out.obstacle->observer->arg;
-		if (TAILQ_EMPTY(&out.obstacle->waiters))
-			slow->waited_at = now;
-		router_wait(out.obstacle, &p->waiter);
-		return r;
-	}
-	p->received += run->count;
-	run->count = 0;
-	return OK;
-}
-
-/* Whether the frame of len bytes at off goes on where the run ends. */
-static bool
-continues(const struct run *run, uint32_t tag, struct view target, size_t len)
-{
-	return run->count > 0 && run->tag == tag && target.len == 0 &&
-	       run->target.len == 0 && run->len + len <= RUN_MAX;
-}
-
-/* Cut what has come into runs and send them; ERR_MORE: waits for room. */
-static int
-route_frames(struct peer *p)
-{
-	/* Standard input waits for standard output, as in any pipeline. */
-	struct run run = {.sender = p->is_pipe ? NULL : &p->observer};
-	struct frame f;
-	struct view target;
-	uint32_t tag;
-	int r, sent;
-
-	while ((r = intake_next(&p->in, &f)) == OK) {
-		if ((r = read_data(p, &f, &tag, &target)) != OK)
-			break;
-		if (continues(&run, tag, target, f.whole.len)) {
-			run.len += f.whole.len;
-			run.count++;
-			continue;
-		}
-		if ((sent = send_run(p, &run)) != OK)
-			return sent;
-		run.slab = p->in.front;
-		run.off = intake_offset(&p->in, &f);
-		run.len = f.whole.len;
-		run.tag = tag;
-		run.count = 1;
-		run.target = target;
-	}
-	/* What came before a bad frame was good. */
-	if ((sent = send_run(p, &run)) != OK)
-		return sent;
-	if (r == ERR_BAD && p->text[0] == '\0')
-		complain(p, "malformed frame");
-	if (r == ERR_LIMIT)
-		complain(p, "message too long: see --max-message");
-	return r == ERR_MORE ? OK : ERR_BAD;
-}
-
 /* Who sends much may send more ahead, as long as memory is kept for it. */
-static void
-widen(struct peer *p)
+void
+peer_used(struct peer *p, size_t n)
 {
-	struct zipper *z = p->z;
 	size_t more = p->window + QUICLINK_WINDOW_FIRST;
 
-	if (p->used < more || p->is_pipe)
+	p->used += n;
+	if (p->used < more)
 		return;
 	p->used = 0;
-	if (more > QUICLINK_WINDOW - QUICLINK_WINDOW_FIRST - p->window)
-		more = QUICLINK_WINDOW - QUICLINK_WINDOW_FIRST - p->window;
-	if (more == 0 || z->windows + more > memory_reserve(z))
+	if (more > QUICLINK_WINDOW_ALL - more)
+		more = QUICLINK_WINDOW_ALL - more;
+	if (more == 0 || !memory_lend(p->z, more))
 		return;
 	p->window += more;
-	z->windows += more;
-	link_widen(p->link, more);
-}
-
-static void
-give_credit(struct peer *p, size_t kept)
-{
-	size_t n = p->unused > kept ? p->unused - kept : 0;
-
-	/* After a signal nothing new is read, and only then. */
-	if (n == 0 || p->z->draining)
-		return;
-	p->unused -= n;
-	p->used += n;
-	link_consumed(p->link, n);
-	widen(p);
-}
-
-/* It broke the protocol; the pipe's end is the zipper's. */
-static bool
-expel(struct peer *p, const char *why)
-{
-	if (p->is_pipe) {
-		log_error("cannot read standard input: %s", why);
-		set_state(p, PEER_REFUSED);
-		zipper_drain(p->z, EXIT_DATA);
-		return false;
-	}
-	log_info("'%s' (%s) is sent away: %s", p->name, p->link->name, why);
-	peer_close(p, HELLO_CLOSE_EVICT, why);
-	return false;
+	link_credit(p->link, more);
 }
 
 /*
- * Its FIN came and everything before it is routed: answer with ours.  False:
- * the peer is no more.
- */
-static bool
-finish(struct peer *p)
-{
-	p->fin_came = false;
-	if (p->in.waiting > 0)
-		return expel(p, "the stream ended within a frame");
-	if (p->is_pipe) {
-		zipper_drain(p->z, EXIT_OK);
-		return true;
-	}
-	router_leave(p->z->router, &p->observer);
-	set_state(p, PEER_LEAVING);
-	link_finish(p->link);
-	return true;
-}
-
-/*
- * No memory for more.  Only the rest of one message still comes: its whole may
+ * No memory for more.  Only the rest of a message still comes: its whole may
  * be what has to go before others can.
  */
 static bool
 must_wait(struct peer *p)
 {
 	struct zipper *z = p->z;
+	struct inlet *in;
 
 	if (!p->parked) {
-		if (!memory_is_full(z) || p->in.waiting == 0 || p->relieved) {
+		if (!memory_is_full(z) || !peer_has_waiting(p) || p->relieved) {
 			p->relieved = false;
 			return false;
 		}
@@ -330,36 +228,114 @@ must_wait(struct peer *p)
 	}
 	if (z->senior != p)
 		return true;
-	if (!intake_is_cut(&p->in)) {
+	if (!peer_is_halfway(p)) {
 		memory_unpark(z, p);
 		return false;
 	}
-	give_credit(p, 0);
+	TAILQ_FOREACH(in, &p->inlets, link)
+		inlet_credit(in, 0);
 	return true;
+}
+
+bool
+peer_may_route(struct peer *p)
+{
+	return p->state == PEER_READY && !must_wait(p);
+}
+
+/* Do what the client asks for on its control stream; as inlet_route(). */
+static int
+take_control(struct peer *p)
+{
+	struct inlet *in = &p->main_inlet;
+	struct frame f;
+	int r;
+
+	while ((r = intake_next(&in->in, &f)) == OK ||
+	       (r == ERR_MORE && intake_advance(&in->in))) {
+		if (r == OK && (r = control_take(p, &f)) != OK)
+			return r;
+	}
+	inlet_credit(in, 0);
+	if (r == ERR_MORE && (in->in.waiting == 0 || !in->fin_came))
+		return OK;
+	snprintf(p->text, sizeof(p->text), "malformed control stream");
+	return ERR_BAD;
+}
+
+/* The client has said all it had to say, and all of it is routed. */
+static bool
+is_done(const struct peer *p)
+{
+	const struct inlet *in = &p->main_inlet;
+
+	return p->state == PEER_READY && in->fin_came && in->in.waiting == 0 &&
+	       in == TAILQ_FIRST(&p->inlets) && TAILQ_NEXT(in, link) == NULL;
+}
+
+/* Our lanes end after what is queued in them, then the link's own stream. */
+static void
+leave(struct peer *p)
+{
+	struct way *w, *next;
+
+	router_leave(p->z->router, &p->observer);
+	peer_set_state(p, PEER_LEAVING);
+	for (w = TAILQ_FIRST(&p->ways); w != NULL; w = next) {
+		next = TAILQ_NEXT(w, link);
+		if (w->is_lane)
+			way_finish(w);
+	}
+	if (p->n_lanes == 0)
+		link_finish(p->link);
+}
+
+void
+peer_settle(struct peer *p)
+{
+	if (p->state == PEER_LEAVING && p->n_lanes == 0 && !p->link->fin_wanted)
+		link_finish(p->link);
+}
+
+static int
+route_inlet(struct inlet *in)
+{
+	int r;
+
+	if ((r = inlet_route(in)) == OK && has_ended(in))
+		end_inlet(in);
+	return r == ERR_MORE ? OK : r;
 }
 
 /* Route what it sent, as far as there is room; false: it had to go. */
 static bool
 route(struct peer *p)
 {
-	int r;
+	struct inlet *in, *next;
+	int r = OK;
 
-	if (p->state != PEER_READY || p->waiter.on != NULL || must_wait(p))
+	if (p->link->lanes && p->state == PEER_READY)
+		r = take_control(p);
+	if (r == OK && !peer_may_route(p))
 		return true;
-	do {
-		r = route_frames(p);
-	} while (r == OK && intake_advance(&p->in));
-	switch (r) {
-	case OK:
-		give_credit(p, 0);
-		return !p->fin_came || finish(p);
-	case ERR_MORE:
-		/* Or nothing would come before all that waits has gone. */
-		give_credit(p, p->in.waiting);
-		return true;
-	default:
-		return expel(p, p->text);
+	for (in = TAILQ_FIRST(&p->inlets); r == OK && in != NULL; in = next) {
+		next = TAILQ_NEXT(in, link);
+		if (in->is_lane || !p->link->lanes)
+			r = route_inlet(in);
 	}
+	if (r == ERR_NOMEM) {
+		peer_evict(p);
+		return true;
+	}
+	if (r != OK)
+		return expel(p, p->text);
+	if (is_done(p)) {
+		if (p->is_pipe)
+			zipper_drain(p->z, EXIT_OK);
+		else
+			leave(p);
+	}
+	return true;
 }
 
 static void
@@ -378,135 +354,56 @@ peer_resume(struct peer *p)
 	task_post(p->z->loop, &p->work);
 }
 
-static void
-on_resume(void *arg)
-{
-	peer_resume(arg);
-}
-
-/* --- the greeting --- */
-
-static void
-refuse(struct peer *p, const char *text)
-{
-	struct view v = view_of(text);
-	uint8_t *q;
-
-	log_info("refused a client at %s: %s", p->link->name, text);
-	if (outq_reserve(&p->out, frame_text_size(v), &q) != OK) {
-		peer_close(p, HELLO_CLOSE_EVICT, text);
-		return;
-	}
-	frame_text_put(q, FRAME_REJECTED, v);
-	outq_commit(&p->out, frame_text_size(v), 0, 0);
-	set_state(p, PEER_REFUSED);
-	link_finish(p->link);
-}
-
-static int
-observe(struct peer *p, uint32_t tag)
-{
-	struct observing what = {.tag = tag};
-
-	return router_observe(
-	    p->z->router, &p->observer, &what, loop_now(p->z->loop));
-}
-
-static int
-observe_tags(struct peer *p, const struct handshake *h)
-{
-	size_t i;
-	int r;
-
-	if (h->client_type != CLIENT_SFN)
-		return OK;
-	for (i = 0; i < handshake_tags(h->tags); i++)
-		if ((r = observe(p, handshake_tag(h->tags, i))) != OK)
-			return r;
-	return h->definition.len > 0 ? observe(p, HELLO_TAG_CALL) : OK;
-}
-
-static int
-join(struct peer *p, struct view target)
-{
-	int r;
-
-	if ((r = router_join(p->z->router, &p->observer, target)) == OK)
-		router_open_outlet(&p->outlet, &p->observer, &p->out);
-	return r;
-}
-
-/* The Ack is queued before the route exists: nothing can come before it. */
-static int
-admit(struct peer *p, const struct handshake *h)
-{
-	struct view ack = {FRAME_ACK_BYTES, FRAME_ACK_SIZE};
-	char *name;
-	int r;
-
-	name = strndup(
-	    h->name.len > 0 ? (const char *)h->name.p : "", h->name.len);
-	if (name == NULL)
-		return ERR_NOMEM;
-	free(p->name);
-	p->name = name;
-	p->type = h->client_type;
-	p->observer.name = name;
-	if ((r = outq_put(&p->out, ack)) != OK)
-		return r;
-	if ((r = join(p, h->target)) != OK)
-		return r;
-	return observe_tags(p, h);
-}
-
-static void
-greet(struct peer *p)
-{
-	struct handshake h;
-	struct frame f;
-	int r = intake_next(&p->in, &f);
-
-	if (r == ERR_MORE && p->fin_came)
-		peer_close(p, HELLO_CLOSE_EVICT, "no handshake");
-	if (r == ERR_MORE)
-		return;
-	if (r != OK) {
-		refuse(p, "yomo: handshake read unexpected frame");
-		return;
-	}
-	if (hello_judge(&p->z->rules, &f, &h, p->text) != OK) {
-		refuse(p, p->text);
-		return;
-	}
-	if (admit(p, &h) != OK) {
-		peer_close(p, HELLO_CLOSE_RESTART, "out of memory");
-		return;
-	}
-	log_debug("%s '%s' (%s) is here", hello_role(p->type), p->name,
-	    p->link->name);
-	p->in.max = p->z->conf->max_message;
-	p->text[0] = '\0';
-	set_state(p, PEER_READY);
-	link_wake(p->link);
-	route(p);
-}
-
 /* --- the link's callbacks --- */
+
+/* Standard output observes everything. */
+static void
+join_pipe(struct peer *p)
+{
+	struct router *r = p->z->router;
+
+	peer_set_state(p, PEER_READY);
+	if (router_join(r, &p->observer, (struct view){0}) == OK) {
+		way_start(&p->main_way);
+		if (router_observe_all(r, &p->observer) == OK)
+			return;
+	}
+	log_error("out of memory");
+	zipper_drain(p->z, EXIT_SYSTEM);
+}
 
 static void
 on_up(void *arg)
 {
 	struct peer *p = arg;
 
-	if (!p->is_pipe) {
-		set_state(p, PEER_GREETING);
-		return;
-	}
-	set_state(p, PEER_READY);
-	if (join(p, (struct view){0}) != OK ||
-	    router_observe_all(p->z->router, &p->observer) != OK) {
-		log_error("out of memory");
-		zipper_drain(p->z, EXIT_SYSTEM);
+	peer_set_state(p, PEER_GREETING);
+	if (p->is_pipe)
+		join_pipe(p);
+}
+
+/* Whether what still comes from it is of no use. */
+static bool
+is_deaf(const struct peer *p)
+{
+	return p->state == PEER_REFUSED || p->state == PEER_LEAVING;
+}
+
+static void
+put(struct inlet *in, struct view bytes)
+{
+	struct peer *p = in->peer;
+
+	switch (inlet_put(in, bytes)) {
+	case OK:
+		break;
+	case ERR_BAD:
+		expel(p, p->text);
+		break;
+	default:
+		/* No memory for one connection: its source will count what it
+		 * lost. */
+		peer_evict(p);
 	}
 }
 
@@ -515,18 +412,10 @@ on_bytes(void *arg, struct view bytes)
 {
 	struct peer *p = arg;
 
-	if (p->state == PEER_REFUSED || p->state == PEER_LEAVING) {
+	if (is_deaf(p))
 		link_consumed(p->link, bytes.len);
-		return;
-	}
-	/* Frames are not moved when they can be routed. */
-	p->heard_at = loop_now(p->z->loop);
-	if (!intake_fits(&p->in, bytes.len) && !route(p))
-		return;
-	p->unused += bytes.len;
-	/* No memory for one connection: its source will count what it lost. */
-	if (intake_put(&p->in, bytes) != OK)
-		on_evict(p);
+	else
+		put(&p->main_inlet, bytes);
 }
 
 static void
@@ -534,7 +423,7 @@ on_fin(void *arg)
 {
 	struct peer *p = arg;
 
-	p->fin_came = true;
+	p->main_inlet.fin_came = true;
 }
 
 static void
@@ -542,9 +431,9 @@ on_pause(void *arg)
 {
 	struct peer *p = arg;
 
-	if (p->state == PEER_GREETING)
-		greet(p);
-	else
+	if (p->state == PEER_GREETING && !greet(p))
+		return;
+	if (p->state == PEER_READY)
 		route(p);
 }
 
@@ -553,11 +442,7 @@ on_moved(void *arg)
 {
 	struct peer *p = arg;
 
-	p->progress_at = loop_now(p->z->loop);
-	router_room(&p->outlet);
-	memory_release(p->z);
-	if (p->out.bytes == 0)
-		zipper_settle(p->z);
+	peer_moved(p, &p->main_way);
 }
 
 static void
@@ -587,6 +472,75 @@ on_down(void *arg, const struct link_end *end)
 	forget(p);
 }
 
+/* --- lanes of the client --- */
+
+static void
+on_lane_bytes(void *arg, struct view bytes)
+{
+	put(arg, bytes);
+}
+
+static void
+on_lane_fin(void *arg)
+{
+	struct inlet *in = arg;
+
+	in->fin_came = true;
+}
+
+/* What came whole was good. */
+static void
+on_lane_broken(void *arg, uint64_t code)
+{
+	struct inlet *in = arg;
+
+	log_debug("'%s' (%s) broke off a lane: code 0x%llx", in->peer->name,
+	    in->peer->link->name, (unsigned long long)code);
+	in->fin_came = in->was_broken = true;
+	peer_resume(in->peer);
+}
+
+static void
+on_lane_closed(void *arg)
+{
+	struct inlet *in = arg;
+
+	in->lane = NULL;
+	if (!in->fin_came) /* we broke it off */
+		drop_inlet(in);
+}
+
+static const struct lane_ops lane_callbacks = {
+    .bytes = on_lane_bytes,
+    .fin = on_lane_fin,
+    .broken = on_lane_broken,
+    .closed = on_lane_closed,
+};
+
+static bool
+on_lane(void *arg, struct lane *l)
+{
+	struct peer *p = arg;
+	struct inlet *in;
+
+	if (p->state != PEER_READY || (in = malloc(sizeof(*in))) == NULL)
+		return false;
+	inlet_init(in, p, p->z->conf->max_message);
+	in->is_lane = true;
+	in->lane = l;
+	in->number = l->id;
+	TAILQ_INSERT_TAIL(&p->inlets, in, link);
+	l->ops = &lane_callbacks;
+	l->arg = in;
+	return true;
+}
+
+static void
+on_lanes(void *arg)
+{
+	way_open_all(arg);
+}
+
 static const struct link_ops link_callbacks = {
     .up = on_up,
     .bytes = on_bytes,
@@ -594,6 +548,8 @@ static const struct link_ops link_callbacks = {
     .pause = on_pause,
     .moved = on_moved,
     .down = on_down,
+    .lane = on_lane,
+    .lanes = on_lanes,
 };
 
 /* --- exported --- */
@@ -611,16 +567,20 @@ make(struct zipper *z, const char *name)
 	}
 	p->z = z;
 	outq_init(&p->out, z->conf->queue);
-	intake_init(&p->in, HELLO_MAX);
 	p->observer.outlet = on_outlet;
 	p->observer.wake = on_queued;
+	p->observer.session_over = on_session_over;
 	p->observer.evict = on_evict;
 	p->observer.arg = p;
 	p->observer.name = p->name;
-	p->waiter = (struct waiter){.resume = on_resume, .arg = p};
 	p->work = (struct task){.fn = work, .arg = p};
 	p->evict = (struct task){.fn = evict, .arg = p};
-	set_state(p, PEER_CONNECTING);
+	TAILQ_INIT(&p->inlets);
+	TAILQ_INIT(&p->ways);
+	inlet_init(&p->main_inlet, p, HELLO_MAX);
+	TAILQ_INSERT_TAIL(&p->inlets, &p->main_inlet, link);
+	way_init(&p->main_way, p, &p->out);
+	peer_set_state(p, PEER_CONNECTING);
 	TAILQ_INSERT_TAIL(&z->peers, p, link_all);
 	z->n_peers++;
 	return p;
@@ -653,7 +613,7 @@ peer_open_pipe(struct zipper *z)
 	if ((p = make(z, "pipe")) == NULL)
 		return ERR_NOMEM;
 	p->is_pipe = true;
-	p->in.max = z->conf->max_message;
+	p->main_inlet.in.max = z->conf->max_message;
 	r = pipelink_open(&p->link, z->loop, STDIN_FILENO, STDOUT_FILENO,
 	    &p->out, &link_callbacks, p);
 	if (r != OK) {
@@ -665,19 +625,62 @@ peer_open_pipe(struct zipper *z)
 }
 
 bool
-peer_is_served(const struct peer *p)
+peer_is_owed(const struct peer *p)
 {
-	if (p->is_pipe && p->state == PEER_REFUSED)
-		return p->out.bytes == 0;
-	return p->out.bytes == 0 && p->waiter.on == NULL && !p->work.posted &&
-	       (!p->parked || intake_is_cut(&p->in)) &&
-	       (p->state != PEER_LEAVING || p->link->fin_acked);
+	const struct way *w;
+
+	if (p->out.bytes > 0)
+		return true;
+	TAILQ_FOREACH(w, &p->ways, link)
+		if (w->out->bytes > 0)
+			return true;
+	return false;
+}
+
+/* Some of what it sent waits for an outlet. */
+static bool
+is_held_up(const struct peer *p)
+{
+	const struct inlet *in;
+
+	TAILQ_FOREACH(in, &p->inlets, link)
+		if (in->waiter.on != NULL)
+			return true;
+	return false;
+}
+
+bool
+peer_has_waiting(const struct peer *p)
+{
+	const struct inlet *in;
+
+	TAILQ_FOREACH(in, &p->inlets, link)
+		if (in->in.waiting > 0)
+			return true;
+	return false;
 }
 
 bool
 peer_is_halfway(const struct peer *p)
 {
-	return p->parked && intake_is_cut(&p->in);
+	const struct inlet *in;
+
+	if (!p->parked)
+		return false;
+	TAILQ_FOREACH(in, &p->inlets, link)
+		if (in->in.waiting > 0 && !inlet_is_cut(in))
+			return false;
+	return true;
+}
+
+bool
+peer_is_served(const struct peer *p)
+{
+	if (p->is_pipe && p->state == PEER_REFUSED)
+		return p->out.bytes == 0;
+	return !peer_is_owed(p) && !is_held_up(p) && !p->work.posted &&
+	       (!p->parked || peer_is_halfway(p)) &&
+	       (p->state != PEER_LEAVING || p->link->fin_acked);
 }
 
 void
@@ -689,10 +692,19 @@ peer_end_pipe(struct peer *p)
 void
 peer_describe(const struct peer *p)
 {
+	uint64_t received = p->received;
+	const struct inlet *in;
+	const struct way *w;
+	size_t queued = 0;
+
+	TAILQ_FOREACH(in, &p->inlets, link)
+		received += in->messages;
+	TAILQ_FOREACH(w, &p->ways, link)
+		queued += w->out->bytes;
 	log_info("%s '%s' (%s): %llu messages in, %llu out, %zu bytes queued, "
 		 "%llu messages dropped",
 	    p->is_pipe ? "pipe" : hello_role(p->type), p->name, p->link->name,
-	    (unsigned long long)p->received,
-	    (unsigned long long)p->observer.delivered, p->out.bytes,
+	    (unsigned long long)received,
+	    (unsigned long long)p->observer.delivered, queued,
 	    (unsigned long long)p->observer.lost.messages);
 }

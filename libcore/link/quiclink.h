@@ -14,6 +14,9 @@
 #define QUICLINK_WINDOW (2u << 20)
 /* What a stranger may send: the longest greeting, HELLO_MAX and its header. */
 #define QUICLINK_WINDOW_FIRST (68u << 10)
+#define QUICLINK_LANES_MAX 64
+#define QUICLINK_LANE_WINDOW_FIRST (256u << 10)
+#define QUICLINK_WINDOW_ALL (4u << 20)
 
 /*
  * Begin to connect to peer; up() or down() follows.  host is what the
