@@ -173,11 +173,12 @@ must_wait(struct source *s)
 static void
 keep_pace(struct source *s)
 {
-	uint64_t now = loop_clock(), every = s->conf->every_ns;
+	uint64_t now, every = s->conf->every_ns;
 
-	if (every > 0)
-		s->next_at =
-		    (now < s->next_at + every ? s->next_at : now) + every;
+	if (every == 0)
+		return; /* the clock would cost more than a small message */
+	now = loop_clock();
+	s->next_at = (now < s->next_at + every ? s->next_at : now) + every;
 }
 
 static bool
