@@ -24,7 +24,6 @@ select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	size_t i;
 	unsigned k;
 
-	(void)ssl;
 	(void)arg;
 	for (i = 0; i < PROTOCOLS_LEN; i += PROTOCOLS[i] + 1u) {
 		for (k = 0; k < in_len; k += in[k] + 1u) {
@@ -33,6 +32,8 @@ select_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 				continue;
 			*out = in + k + 1;
 			*out_len = in[k];
+			if (i == 0) /* our clients never resume, Go's do */
+				SSL_set_num_tickets(ssl, 0);
 			return SSL_TLSEXT_ERR_OK;
 		}
 	}

@@ -45,6 +45,31 @@ megabytes_pass_both_ways_unharmed(void **state)
 	sim_fini(&s);
 }
 
+static size_t server_said;
+
+/* What the server says beyond the handshake's own packets. */
+static bool
+weigh_short_packets(struct sim *s, struct packet *p)
+{
+	if (addr_equal(&p->from, &s->server_addr) && !(p->bytes[0] & 0x80))
+		server_said += p->len;
+	return true;
+}
+
+static void
+our_clients_get_no_tickets(void **state)
+{
+	struct sim s;
+
+	(void)state;
+	sim_init(&s, 2);
+	s.meddle = weigh_short_packets;
+	s.client_conf.payload_max = QUIC_PAYLOAD_MIN; /* nothing to probe */
+	sim_connected(&s);
+	assert_in_range(server_said, 1, 200);
+	sim_fini(&s);
+}
+
 static void
 small_messages_share_packets(void **state)
 {
@@ -546,6 +571,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(handshake_completes_on_both_sides),
 	    cmocka_unit_test(megabytes_pass_both_ways_unharmed),
+	    cmocka_unit_test(our_clients_get_no_tickets),
 	    cmocka_unit_test(small_messages_share_packets),
 	    cmocka_unit_test(streams_progress_alike),
 	    cmocka_unit_test(a_reader_that_does_not_read_stops_the_writer),
