@@ -124,7 +124,7 @@ fuzz-programs: $(FUZZERS)
 bench: all $(TOOLS)      ## ours beside others': tests/bench/README.md
 	$(Q)command -v python3 >/dev/null || \
 	    { echo 'bench: no python3 here: scripts/setup --bench'; exit 1; }
-	$(Q)tests/bench/run
+	$(Q)$(TEST_ENV) tests/bench/run
 
 interop: all units       ## against YoMo's Go SDK, in every role
 	$(Q)$(TEST_ENV) tests/interop/run

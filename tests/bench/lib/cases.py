@@ -90,7 +90,8 @@ class Throughput(Case):
         """As many messages as take the time we have."""
         size = self.size(point)
         if (system.name, point) not in self.rates:
-            n = max(20, min(20000, PROBE_MAX // size))
+            n = max(20, min(int(10000 * self.seconds), PROBE_MAX // size))
+            n = max(20, n // self.copies(point))
             self.rates[system.name, point] = n / self.transfer(
                 system, point, n)['seconds']
         n = self.rates[system.name, point] * self.seconds
@@ -168,13 +169,6 @@ class FanOut(Throughput):
 
     def copies(self, point):
         return point
-
-    def number(self, system, point):
-        if (system.name, point) not in self.rates:
-            n = max(20, 20000 // point)
-            self.rates[system.name, point] = n / self.transfer(
-                system, point, n)['seconds']
-        return rounded(max(20, self.rates[system.name, point] * self.seconds))
 
     def sink(self, group, system, at, n, point):
         return system.observers(group, at, n, point)
@@ -411,7 +405,7 @@ class Limit(Case):
     quick_points = (1452, 60000)
 
     def measure(self, system, point):
-        total = 1 << 30
+        total = max(64 * MIB, int(512 * MIB * self.seconds))
         with self.env.group() as g:
             source, sink = system.run(g, total, point)
         yield 'MB/s', total * 1e3 / (sink['last_ns'] - sink['first_ns'])

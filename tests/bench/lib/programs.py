@@ -179,7 +179,7 @@ class Group(contextlib.AbstractContextManager):
 class Environment:
     """A home of its own for all that is started, and data to send."""
 
-    def __init__(self, top, build):
+    def __init__(self, top, programs, tools):
         self.top = top
         self.folder = tempfile.mkdtemp(prefix='yomo-bench.')
         os.mkdir(os.path.join(self.folder, 'state'), 0o700)
@@ -191,9 +191,7 @@ class Environment:
             XDG_STATE_HOME=os.path.join(self.folder, '.state'),
             STATE_DIRECTORY=os.path.join(self.folder, 'state'),
             YOMO_LOG_LEVEL='error',
-            PATH=':'.join([os.path.join(build, 'bin'),
-                           os.path.join(build, 'tests/tools'),
-                           os.path.join(top, 'build/interop'),
+            PATH=':'.join([programs, tools, os.path.join(top, 'build/interop'),
                            os.environ['PATH'], '/usr/sbin']))
         self._data = {}
 

@@ -25,8 +25,9 @@ class Results:
         self.rmem = self.about['rmem_max'][-1]
         values = collections.defaultdict(list)
         for s in found['samples']:
-            values[s['case'], s['point'], s['metric'], s['rmem_max'],
-                   s['system']].append(s['value'])
+            for metric, value in s['values'].items():
+                values[s['case'], s['point'], metric, s['rmem_max'],
+                       s['system']].append(value)
         self.stats = {k: Stat(statistics.median(v), min(v), max(v), len(v))
                       for k, v in values.items()}
 
@@ -42,9 +43,8 @@ class Results:
 
 
 def number(v):
-    if v >= 1000:
-        return f'{v:,.0f}'
-    return f'{v:.3g}'
+    """Three digits that count."""
+    return f'{float(f"{v:.3g}"):,.0f}' if v >= 1000 else f'{v:.3g}'
 
 
 def table(results):
@@ -202,33 +202,95 @@ def machine(results):
             f"{' and '.join(map(str, a['rmem_max']))}. {versions}.")
 
 
-def rates(results):
-    """Messages a second by size, in Markdown."""
-    known = [s for s in ORDER if results.points('throughput', 'messages/s', s)]
-    sizes = sorted({p for s in known
-                    for p in results.points('throughput', 'messages/s', s)})
-    lines = ['| messages/s | ' + ' | '.join(TITLES[s] for s in known) + ' |',
+def grid(results, title, rows):
+    """Rows of (label, case, point, metric), a column for each system."""
+    known = [s for s in ORDER if any(
+        (case, point, metric, results.rmem, s) in results.stats
+        for _, case, point, metric in rows)]
+    lines = [f'| {title} | ' + ' | '.join(TITLES[s] for s in known) + ' |',
              '| --- |' + ' ---: |' * len(known)]
-    for size in sizes:
-        cells = []
-        for s in known:
-            stat = results.stats.get(('throughput', size, 'messages/s',
-                                      results.rmem, s))
-            cells.append('-' if stat is None else f'{number(stat.median)} '
-                         f'({number(stat.least)}-{number(stat.most)})')
-        lines.append(f'| {size} B | ' + ' | '.join(cells) + ' |')
+    for label, *where in rows:
+        cells = [results.stats.get((*where, results.rmem, s)) for s in known]
+        shown = ['-' if c is None else number(c.median) if c.runs == 1 else
+                 f'{number(c.median)} ({number(c.least)}-{number(c.most)})'
+                 for c in cells]
+        if any(cells):
+            lines.append(f'| {label} | ' + ' | '.join(shown) + ' |')
     return '\n'.join(lines)
+
+
+def size_text(size):
+    for unit, name in ((1 << 20, 'MiB'), (1 << 10, 'KiB')):
+        if size >= unit:
+            return f'{size // unit} {name}'
+    return f'{size} B'
+
+
+def by_point(results, case, metric, label):
+    points = results.points(case, metric, 'ours')
+    return [(label(p), case, p, metric) for p in points]
+
+
+def rates(results):
+    return grid(results, 'messages/s', by_point(
+        results, 'throughput', 'messages/s', size_text))
+
+
+def costs(results):
+    rows = []
+    for size in (64, 1024, 65536):
+        rows += [(f'CPU-ns a message of {size_text(size)}, {role}',
+                  'throughput', size, f'cpu {role}, ns/message')
+                 for role in ('source', 'hub', 'sink')]
+        rows.append((f'CPU-ns a byte of {size_text(size)}, all', 'throughput',
+                     size, 'cpu, ns/byte'))
+        rows += [(f'system calls a message of {size_text(size)}, {role}',
+                  'syscalls', size, f'syscalls {role}/message')
+                 for role in ('source', 'hub', 'sink')]
+    rows += [('hub, KiB at start', 'start', None, 'hub RSS, KiB'),
+             ('the same, anonymous', 'start', None, 'hub RssAnon, KiB'),
+             ('hub, KiB at most, 64 KiB messages', 'throughput', 65536,
+              'hub peak, KiB')]
+    rows += by_point(results, 'idle', 'bytes/connection',
+                     lambda n: f'bytes an idle connection, of {n}')
+    return grid(results, 'cost', rows)
+
+
+def lateness(results):
+    rows = []
+    for metric in ('p50, us', 'p99, us'):
+        name = metric.partition(',')[0]
+        rows += by_point(results, 'latency', metric,
+                         lambda n, name=name: f'{name} at {n:,}/s')
+        rows += by_point(
+            results, 'isolation', metric, lambda how, name=name:
+            f'{name}, {how}{" a stuck observer" if how == "beside" else ""}')
+        rows += by_point(results, 'lossy', metric, lambda loss, name=name:
+                         f'{name} beside bulk, {loss} % lost')
+    return grid(results, 'us', rows)
+
+
+def crowds(results):
+    rows = by_point(results, 'fanout', 'deliveries/s',
+                    lambda n: f'deliveries/s to {n:,} observers')
+    rows += [('handshakes/s', 'handshakes', None, 'handshakes/s'),
+             ('handshakes in a second of the hub\'s processor time',
+              'handshakes', None, 'handshakes/s of hub cpu')]
+    return grid(results, 'many at once', rows)
+
+
+PARTS = {'machine': machine, 'targets': targets, 'rates': rates,
+         'lateness': lateness, 'crowds': crowds, 'costs': costs}
 
 
 def write_page(results, path):
     """Fill what stands between the page's markers."""
     with open(path, encoding='utf-8') as f:
         text = f.read()
-    for name, part in (('machine', machine(results)),
-                       ('targets', targets(results)),
-                       ('rates', rates(results))):
+    for name, make in PARTS.items():
         mark = re.compile(rf'(<!-- {name} -->\n).*?(<!-- end -->)', re.S)
-        text = mark.sub(lambda m, part=part: m[1] + part + '\n' + m[2], text)
+        part = make(results)
+        text = mark.sub(lambda m, part=part: f'{m[1]}{part}\n{m[2]}', text)
     with open(path, 'w', encoding='utf-8') as f:
         f.write(text)
 
@@ -253,7 +315,6 @@ PLOTS = (
 
 GNUPLOT = '''\
 set terminal svg size 720,440 dynamic font "sans-serif,13" background "white"
-set output "{out}"
 set title "{title}"
 set xlabel "{x}"
 set ylabel "{y}"
@@ -282,11 +343,13 @@ def plot(results, folder, stem, name, title, case, metric, x):
                      f'linecolor {i + 1} pointtype {i + 4}')
     if not lines:
         return
-    script = GNUPLOT.format(out=os.path.join(folder, f'{stem}-{name}.svg'),
-                            title=title, x=x, y=metric,
+    script = GNUPLOT.format(title=title, x=x, y=metric,
                             lines=', \\\n'.join(lines))
-    subprocess.run(['gnuplot'], input='\n'.join([*blocks, script]), text=True,
-                   check=True)
+    done = subprocess.run(['gnuplot'], input='\n'.join([*blocks, script]),
+                          capture_output=True, text=True, check=True)
+    with open(os.path.join(folder, f'{stem}-{name}.svg'), 'w',
+              encoding='utf-8') as f:
+        f.writelines(line.rstrip() + '\n' for line in done.stdout.splitlines())
 
 
 def plots(results, folder, stem):

@@ -75,9 +75,9 @@ compare(const void *a, const void *b)
 static double
 percentile_us(const struct tally *t, double percent)
 {
-	return (double)t
-		   ->late_ns[(size_t)((double)(t->count - 1) * percent / 100)] /
-	       1e3;
+	double i = (double)(t->count - 1) * percent / 100;
+
+	return (double)t->late_ns[(size_t)i] / 1e3;
 }
 
 void
