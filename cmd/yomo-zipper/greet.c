@@ -76,12 +76,12 @@ admit(struct peer *p, const struct handshake *h)
 	int r;
 
 	p->type = h->client_type;
-	p->observer.tells_gaps = p->link->lanes;
+	p->observer.tells_gaps = p->lanes;
 	if ((r = set_name(p, h->name)) != OK ||
 	    (r = outq_put(&p->out, ack)) != OK ||
 	    (r = router_join(p->z->router, &p->observer, h->target)) != OK)
 		return r;
-	if (p->link->lanes) {
+	if (p->lanes) {
 		link_allow_lanes(p->link, QUICLINK_LANES_MAX);
 	} else {
 		way_start(&p->main_way);

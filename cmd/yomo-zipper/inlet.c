@@ -310,8 +310,7 @@ inlet_route(struct inlet *in)
 static bool
 may_route(const struct inlet *in)
 {
-	return (in->is_lane || !in->peer->link->lanes) &&
-	       peer_may_route(in->peer);
+	return (in->is_lane || !in->peer->lanes) && peer_may_route(in->peer);
 }
 
 int

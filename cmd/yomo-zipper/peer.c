@@ -314,13 +314,13 @@ route(struct peer *p)
 	struct inlet *in, *next;
 	int r = OK;
 
-	if (p->link->lanes && p->state == PEER_READY)
+	if (p->lanes && p->state == PEER_READY)
 		r = take_control(p);
 	if (r == OK && !peer_may_route(p))
 		return true;
 	for (in = TAILQ_FIRST(&p->inlets); r == OK && in != NULL; in = next) {
 		next = TAILQ_NEXT(in, link);
-		if (in->is_lane || !p->link->lanes)
+		if (in->is_lane || !p->lanes)
 			r = route_inlet(in);
 	}
 	if (r == ERR_NOMEM) {

@@ -36,8 +36,9 @@ struct peer {
 	bool parked;	  /* in z->parked */
 	bool relieved;	  /* may route once although memory is full */
 	bool is_pipe;
-	bool is_gone;	       /* its link is closed */
-	bool went;	       /* of its own will */
+	bool lanes;   /* messages go on lanes, the link's stream has control */
+	bool is_gone; /* its link is closed */
+	bool went;    /* of its own will */
 	struct outq_loss left; /* what was queued and has no reader */
 	size_t used;	       /* bytes of lanes since the window last grew */
 	size_t window;	       /* what the connection's window grew by */

@@ -137,7 +137,7 @@ way_for(struct peer *p, uint32_t tag, struct view session)
 	bool own = p->n_lanes < QUICLINK_LANES_MAX - 1;
 	struct way *w, *shared = NULL;
 
-	if (!p->link->lanes)
+	if (!p->lanes)
 		return &p->main_way;
 	if (session.len > SESSION_MAX)
 		session.len = 0;
