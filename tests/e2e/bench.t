@@ -13,7 +13,7 @@ run bench "$top/tests/bench/run" --quick start limit throughput fanout \
     latency lossy handshakes
 is "$(status bench)" 0 'every case runs'
 is "$(grep failed "$out/bench.out")" '' 'none fails'
-like "$(cat "$out"/results/*.json)" '"case": "lossy", "point": 0.5' \
+like "$(cat "$out"/results/*.json)" '"case": "lossy", "point": "0.5 % lost"' \
     'the samples are kept'
 like "$("$top/tests/bench/report" --targets "$out"/results/*.json)" \
     'RSS at start, MB \|.*\| [0-9.]+ \|' 'the targets are filled in'

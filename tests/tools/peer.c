@@ -52,6 +52,7 @@
 #define WINDOW (256u << 10)
 #define ALPN_MAX 255
 #define UNTIL_MAX 64
+#define LANES 64
 #define FRAME_HEAD_MAX 8
 
 struct options {
@@ -98,16 +99,22 @@ struct frames {
 	uint64_t to_skip; /* bytes of the frame that are still to come */
 };
 
+/* The stream a client opens, or a lane of the zipper's. */
+struct channel {
+	struct client *client;
+	int64_t id;
+	struct frames frames;
+};
+
 struct client {
 	struct crowd *crowd;
 	struct udp *udp;
 	struct quic *quic;
 	struct timer timer;
 	struct task task;
-	int64_t stream;
+	struct channel control;
 	size_t sent;
 	struct buf last; /* the newest bytes received, for -u */
-	struct frames frames;
 	bool acked;
 	bool over;
 };
@@ -254,17 +261,26 @@ on_ready(void *arg)
 		puts("connected");
 	if (o->no_stream && is_single(k->crowd))
 		report(k->crowd);
-	if (o->no_stream || quic_open_bidi(k->quic, k, &k->stream) != OK)
+	if (o->no_stream ||
+	    quic_open_bidi(k->quic, &k->control, &k->control.id) != OK)
 		return;
-	quic_wake(k->quic, k->stream);
+	quic_wake(k->quic, k->control.id);
 }
 
+/* Lanes matter only to those who count. */
 static void *
 on_accept(void *arg, int64_t id)
 {
-	(void)arg;
-	(void)id;
-	return NULL;
+	struct client *k = arg;
+	bool is_uni = (id & 2) != 0; /* RFC 9000, 2.1 */
+	struct channel *h;
+
+	if (!is_uni || k->crowd->o.messages == 0 ||
+	    (h = calloc(1, sizeof(*h))) == NULL)
+		return NULL;
+	h->client = k;
+	h->id = id;
+	return h;
 }
 
 /* Has the text of -u been received, in whatever pieces it came? */
@@ -329,7 +345,8 @@ count_frames(struct crowd *c, struct frames *f, struct view in)
 static void
 on_data(void *arg, struct view bytes, bool fin)
 {
-	struct client *k = arg;
+	struct channel *h = arg;
+	struct client *k = h->client;
 	struct crowd *c = k->crowd;
 
 	if (is_single(c)) {
@@ -339,9 +356,9 @@ on_data(void *arg, struct view bytes, bool fin)
 			puts("fin");
 	}
 	if (c->o.messages > 0)
-		count_frames(c, &k->frames, bytes);
+		count_frames(c, &h->frames, bytes);
 	if (!c->o.no_read)
-		quic_consumed(k->quic, k->stream, bytes.len);
+		quic_consumed(k->quic, h->id, bytes.len);
 	if (!k->acked && bytes.len > 0 && bytes.p[0] == FRAME_ACK_BYTES[0]) {
 		k->acked = true;
 		c->acked++;
@@ -354,7 +371,8 @@ on_data(void *arg, struct view bytes, bool fin)
 static size_t
 on_pull(void *arg, struct iovec *v, size_t n, bool *fin)
 {
-	const struct client *k = arg;
+	const struct channel *h = arg;
+	const struct client *k = h->client;
 	const struct options *o = &k->crowd->o;
 	struct view rest = buf_view(&o->bytes);
 
@@ -370,9 +388,9 @@ on_pull(void *arg, struct iovec *v, size_t n, bool *fin)
 static void
 on_sent(void *arg, size_t n)
 {
-	struct client *k = arg;
+	struct channel *h = arg;
 
-	k->sent += n;
+	h->client->sent += n;
 }
 
 static void
@@ -386,16 +404,19 @@ on_acked(void *arg, size_t n, bool fin_acked)
 static void
 on_reset(void *arg, uint64_t code)
 {
-	const struct client *k = arg;
+	const struct channel *h = arg;
 
-	if (is_single(k->crowd))
+	if (is_single(h->client->crowd))
 		printf("reset %#jx\n", (uintmax_t)code);
 }
 
 static void
 on_closed(void *arg)
 {
-	(void)arg;
+	struct channel *h = arg;
+
+	if (h != &h->client->control)
+		free(h);
 }
 
 static const struct quic_ops quic_ops = {
@@ -472,10 +493,12 @@ begin(struct crowd *c)
 	    .handshake_ns = HANDSHAKE_NS,
 	    .stream_window = WINDOW,
 	    .conn_window = WINDOW,
+	    .streams_uni = c->o.messages > 0 ? LANES : 0,
 	};
 	int r;
 
 	k->crowd = c;
+	k->control.client = k;
 	k->timer = (struct timer){.fn = on_deadline, .arg = k};
 	k->task = (struct task){.fn = step, .arg = k};
 	if ((r = udp_open(&k->udp, c->loop, NULL, &c->o.zipper, &udp_ops, k)) !=

@@ -264,20 +264,28 @@ class Isolation(Case):
 
 class Lossy(Case):
     """One sink observes A, sent in bulk, and B, 100 messages a second; between it
-    and the hub are 20 ms of round trip, Ethernet's packets, and the loss of so
-    many in a hundred.  How late B is."""
+    and the hub are 20 ms of round trip, Ethernet's packets, and: datagrams lost
+    or out of order in each direction, or a link of 5 MB/s that holds 50 ms of
+    them.  How late B is."""
     name = 'lossy'
     about = (Yomo,)
-    points = (0.0, 0.5, 2.0)
-    quick_points = (0.5,)
+    paths = {
+        '0 % lost': (),
+        '0.5 % lost': ('loss 0.5',),
+        '2 % lost': ('loss 2',),
+        '2 % out of order': ('reorder 2',),
+        '5 MB/s': ('rate 5000000', 'queue 250000'),
+    }
+    points = tuple(paths)
+    quick_points = ('0.5 % lost',)
+    always = ('delay 10', 'mtu 1472', 'queue 67108864')
     bulk_size, size, rate = 4 * KIB, 64, 100
 
     def measure(self, system, point):
         n = int(self.rate * self.seconds * 5)
         with self.env.group() as g:
             hub = system.hub(g)
-            path = Relay(g, hub, 'delay 10', f'loss {point}', 'mtu 1472',
-                         'queue 67108864')
+            path = Relay(g, hub, *self.always, *self.paths[point])
             sink = system.sink(g, path.at, n, tags='0x41,0x42',
                                only=self.size, timed=True)
             fed(g, system, hub.at, ['-n', BULK, '-s', self.bulk_size],
