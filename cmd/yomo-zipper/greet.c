@@ -110,6 +110,7 @@ greet(struct peer *p)
 	log_debug("%s '%s' (%s) is here", hello_role(p->type), p->name,
 	    p->link->name);
 	p->text[0] = '\0';
+	intake_trim(&p->main_inlet.in); /* most never say anything else */
 	peer_set_state(p, PEER_READY);
 	link_wake(p->link);
 	return true;

@@ -8,6 +8,8 @@
 #define RING_MIN 8
 #define FILL_MIN 1024u
 #define FILL_MAX (64u << 10)
+/* A queue that never needed a larger slab is idle whenever it is empty. */
+#define FILL_QUIET (2 * FILL_MIN)
 /* A range this many times smaller than its slab is copied out of it. */
 #define SPARSE 4
 
@@ -341,6 +343,8 @@ outq_acked(struct outq *q, size_t n)
 		pop(q);
 	}
 	q->acked += n;
+	if (q->n == 0 && q->fill_cap <= FILL_QUIET)
+		give_back(q);
 }
 
 void

@@ -956,6 +956,22 @@ one_large_message_leaves_no_memory_behind(void **state)
 	chance_end();
 }
 
+static void
+a_quiet_queue_keeps_nothing(void **state)
+{
+	(void)state;
+	begin(LIMIT);
+	chance_begin(1);
+	put_message(1, 16);
+	put_message(2, 100);
+	transmit_all();
+	assert_int_equal(slab_total(), 0);
+	put_message(1, 16);
+	transmit_all();
+	assert_int_equal(slab_total(), 0);
+	chance_end();
+}
+
 /* Something of each kind, in turn. */
 static int
 put_any(struct slab *s, size_t i)
@@ -1062,6 +1078,7 @@ main(void)
 		without_memory_for_a_gap_nothing_is_dropped, teardown),
 	    cmocka_unit_test_teardown(
 		one_large_message_leaves_no_memory_behind, teardown),
+		a_quiet_queue_keeps_nothing, teardown),
 	    cmocka_unit_test_teardown(
 		without_memory_a_queue_stays_as_it_was, teardown),
 	};
