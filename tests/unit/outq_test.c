@@ -1078,7 +1078,7 @@ main(void)
 		without_memory_for_a_gap_nothing_is_dropped, teardown),
 	    cmocka_unit_test_teardown(
 		one_large_message_leaves_no_memory_behind, teardown),
-		a_quiet_queue_keeps_nothing, teardown),
+	    cmocka_unit_test_teardown(a_quiet_queue_keeps_nothing, teardown),
 	    cmocka_unit_test_teardown(
 		without_memory_a_queue_stays_as_it_was, teardown),
 	};
