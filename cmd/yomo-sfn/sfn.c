@@ -40,7 +40,6 @@ struct sfn {
 	const struct sfn_conf *conf;
 	struct setup setup;
 	struct loop *loop;
-	uint32_t *tags;
 	struct member *members;
 	size_t n_members;
 	size_t n_ready;
@@ -532,20 +531,6 @@ on_signal(void *arg, int signo)
 
 /* --- set-up --- */
 
-static int
-list_tags(struct sfn *s)
-{
-	size_t i, n = tag_set_count(&s->conf->tags);
-
-	if (is_pipe(s))
-		return OK; /* ranges may be of any size there */
-	if ((s->tags = calloc(n, sizeof(*s->tags))) == NULL)
-		return ERR_NOMEM;
-	for (i = 0; i < n; i++)
-		s->tags[i] = tag_set_at(&s->conf->tags, i);
-	return OK;
-}
-
 /* Standard output is ours to write, or at least to watch. */
 static int
 open_output(struct sfn *s)
@@ -591,8 +576,7 @@ join(struct sfn *s, size_t i)
 		m->conf.n_zippers = 1;
 	}
 	m->conf.type = CLIENT_SFN;
-	m->conf.tags = s->tags;
-	m->conf.n_tags = s->tags != NULL ? tag_set_count(&s->conf->tags) : 0;
+	m->conf.tags = s->conf->tags;
 	m->conf.target = s->conf->target;
 	m->conf.linger_ns = s->conf->linger_ns;
 	/* The frame around the longest payload. */
@@ -614,8 +598,7 @@ set_up(struct sfn *s)
 	if (s->members == NULL)
 		return ERR_NOMEM;
 	s->latest = &s->members[0];
-	if ((r = list_tags(s)) != OK ||
-	    (r = stamp_init(&s->stamp, s->setup.id, NULL, NULL, 0)) != OK ||
+	if ((r = stamp_init(&s->stamp, s->setup.id, NULL, NULL, 0)) != OK ||
 	    (r = loop_new(&s->loop)) != OK ||
 	    (r = loop_signals(s->loop, process_signals(), on_signal, s)) !=
 		OK ||
@@ -645,7 +628,6 @@ tear_down(struct sfn *s)
 		loop_free(s->loop);
 	}
 	free(s->members);
-	free(s->tags);
 	stamp_fini(&s->stamp);
 	setup_fini(&s->setup);
 }

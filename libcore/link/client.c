@@ -291,8 +291,9 @@ send_greeting(struct client *c)
 	    .id = conf->id,
 	    .attempt = c->attempts++,
 	    .type = conf->type,
-	    .tags = conf->tags,
-	    .n_tags = conf->n_tags,
+	    .version = FRAME_SPEC,
+	    .tags = conf->tags.v,
+	    .n_tags = conf->tags.n,
 	    .target = conf->target,
 	    .credential = conf->credential,
 	};

@@ -28,8 +28,7 @@ struct client_conf {
 	const char *name;
 	const char *id; /* AUTH_ID_SIZE characters; "-N" is added */
 	enum client_type type;
-	const uint32_t *tags; /* observed; borrowed */
-	size_t n_tags;
+	struct tag_set tags;	     /* observed; borrowed */
 	const char *target;	     /* wanted; or NULL */
 	uint64_t connect_timeout_ns; /* for the first connection; 0: for ever */
 	uint64_t retry_ns;  /* for later ones; UINT64_MAX: for ever, 0: never */

@@ -443,7 +443,8 @@ teardown(void **state)
 static void
 a_client_greets_sends_and_is_done(void **state)
 {
-	static const uint32_t tags[] = {0x33, 0xdeadbeef};
+	static struct tag_range tags[] = {
+	    {0x33, 0x35}, {0xdeadbeef, 0xdeadbeef}};
 	char credential[] = "token:secret";
 	struct credential *c;
 	const struct handshake *h = &visits[0].h;
@@ -451,8 +452,7 @@ a_client_greets_sends_and_is_done(void **state)
 	(void)state;
 	assert_int_equal(credential_new(&c, credential), OK);
 	conf.credential = c;
-	conf.tags = tags;
-	conf.n_tags = COUNT(tags);
+	conf.tags = (struct tag_set){tags, COUNT(tags)};
 	conf.target = "there";
 	begin();
 	UNTIL(readies == 1);
@@ -463,8 +463,9 @@ a_client_greets_sends_and_is_done(void **state)
 	assert_true(view_equal(h->auth_name, view_of("token")));
 	assert_true(view_equal(h->auth_payload, view_of("secret")));
 	assert_true(view_equal(h->target, view_of("there")));
-	assert_int_equal(handshake_tags(h->tags), 2);
-	assert_int_equal(handshake_tag(h->tags, 1), 0xdeadbeef);
+	assert_int_equal(handshake_tags(h->tags), 4);
+	assert_int_equal(handshake_tag(h->tags, 2), 0x35);
+	assert_int_equal(handshake_tag(h->tags, 3), 0xdeadbeef);
 	say(1000, 100);
 	client_finish(client);
 	ends_with(EXIT_OK);

@@ -56,6 +56,7 @@ greet(void)
 	    .id = "V1StGXR8_Z5jdHi6B-myT",
 	    .attempt = 7,
 	    .type = CLIENT_SOURCE,
+	    .version = FRAME_SPEC,
 	};
 
 	assert_int_equal(greeting_queue(&g, &q), OK);
@@ -151,8 +152,9 @@ a_greeting_that_was_not_sent_is_forgotten(void **state)
 static void
 without_memory_there_is_no_greeting(void **state)
 {
-	struct greeting g = {.name = "me", .id = "V1StGXR8_Z5jdHi6B-myT"};
-	const uint32_t tags[] = {1, 2};
+	struct greeting g = {
+	    .name = "me", .id = "V1StGXR8_Z5jdHi6B-myT", .version = FRAME_SPEC};
+	const struct tag_range tags[] = {{1, 1}, {2, 2}};
 	bool hit = true;
 	size_t n;
 	int r;
@@ -171,6 +173,109 @@ without_memory_there_is_no_greeting(void **state)
 	assert_true(n > 4);
 }
 
+/* The only frame in the queue, which is no message. */
+static struct frame
+queued_frame(enum frame_type type)
+{
+	const struct outq_entry *e = outq_at(&q, 0);
+	struct view v = {e->slab->data + e->off, e->len};
+	struct frame f;
+
+	assert_int_equal(q.n, 1);
+	assert_int_equal(e->count, 0);
+	assert_int_equal(frame_get(&v, SIZE_MAX, &f), OK);
+	assert_int_equal(v.len, 0);
+	assert_int_equal(f.type, type);
+	return f;
+}
+
+static const struct tag_range some_tags[] = {{0, 0}, {7, UINT32_MAX}};
+
+static void
+a_greeting_lists_each_tag(void **state)
+{
+	const struct tag_range tags[] = {{3, 5}, {UINT32_MAX, UINT32_MAX}};
+	struct greeting g = {
+	    .name = "me",
+	    .id = "V1StGXR8_Z5jdHi6B-myT",
+	    .version = "yomo-x1",
+	    .tags = tags,
+	    .n_tags = COUNT(tags),
+	};
+	struct handshake h;
+
+	(void)state;
+	assert_int_equal(greeting_queue(&g, &q), OK);
+	assert_int_equal(
+	    handshake_get(queued_frame(FRAME_HANDSHAKE).body, &h), OK);
+	assert_true(view_equal(h.version, view_of("yomo-x1")));
+	assert_int_equal(handshake_tags(h.tags), 4);
+	assert_int_equal(handshake_tag(h.tags, 0), 3);
+	assert_int_equal(handshake_tag(h.tags, 2), 5);
+	assert_int_equal(handshake_tag(h.tags, 3), UINT32_MAX);
+}
+
+static void
+a_wish_lists_ranges(void **state)
+{
+	struct greeting_wish w = {
+	    .tags = some_tags,
+	    .n_tags = COUNT(some_tags),
+	    .policy = OBSERVE_DROP_OLD,
+	    .group = "a",
+	    .prefetch = 16,
+	};
+	struct observe_frame o;
+
+	(void)state;
+	assert_int_equal(greeting_observe(&w, 9, &q), OK);
+	assert_int_equal(
+	    observe_frame_get(queued_frame(FRAME_OBSERVE).body, &o), OK);
+	assert_int_equal(o.request, 9);
+	assert_int_equal(ranges_count(o.add), 2);
+	assert_int_equal(ranges_at(o.add, 1).last, UINT32_MAX);
+	assert_int_equal(o.remove.len, 0);
+	assert_int_equal(o.policy, OBSERVE_DROP_OLD);
+	assert_true(view_equal(o.group, view_of("a")));
+	assert_int_equal(o.prefetch, 16);
+}
+
+static void
+interest_lists_ranges(void **state)
+{
+	struct interest_frame i;
+
+	(void)state;
+	assert_int_equal(
+	    greeting_interest(some_tags, COUNT(some_tags), &q), OK);
+	assert_int_equal(
+	    interest_frame_get(queued_frame(FRAME_INTEREST).body, &i), OK);
+	assert_int_equal(ranges_count(i.ranges), 2);
+	assert_int_equal(ranges_at(i.ranges, 1).first, 7);
+	assert_int_equal(i.entries.len, 0);
+}
+
+static void
+without_memory_there_is_no_wish(void **state)
+{
+	struct greeting_wish w = {.tags = some_tags, .n_tags = 2, .group = "a"};
+	bool hit = true;
+	size_t n;
+	int r;
+
+	(void)state;
+	for (n = 1; hit; n++) {
+		faults_at(n);
+		if ((r = greeting_observe(&w, 1, &q)) == OK)
+			r = greeting_interest(some_tags, 2, &q);
+		hit = faults_hit();
+		faults_off();
+		assert_int_equal(r, hit ? ERR_NOMEM : OK);
+		outq_fini(&q);
+	}
+	assert_true(n > 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -183,6 +288,10 @@ main(void)
 	    TEST(a_greeting_goes_first_and_alone),
 	    TEST(a_greeting_that_was_not_sent_is_forgotten),
 	    TEST(without_memory_there_is_no_greeting),
+	    TEST(a_greeting_lists_each_tag),
+	    TEST(a_wish_lists_ranges),
+	    TEST(interest_lists_ranges),
+	    TEST(without_memory_there_is_no_wish),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
