@@ -282,7 +282,7 @@ pass(struct member *m, const struct frame *f)
 	if (s->conf->has_out_tag) {
 		if (client_full(m->client))
 			return false;
-		client_forward(m->client, f->whole);
+		client_forward(m->client, 0, f->whole);
 		return true;
 	}
 	if (s->conf->format == FRAMING_FRAMES && s->function == NULL)
@@ -345,7 +345,7 @@ on_answer(void *arg, const struct framing_msg *m)
 
 	s->answers++;
 	if (m->whole.len > 0)
-		r = m->has_tag ? client_forward(c, m->whole) : ERR_BAD;
+		r = m->has_tag ? client_forward(c, m->tag, m->whole) : ERR_BAD;
 	else if ((r = stamp_next(&s->stamp, m->meta, &d.meta)) == OK)
 		r = client_send(c, &d);
 	if (r == OK)

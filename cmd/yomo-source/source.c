@@ -147,7 +147,7 @@ send_message(struct source *s, const struct framing_msg *m)
 		return ERR_BAD;
 	/* A frame goes as it is, unless it becomes a message of a session. */
 	if (m->whole.len > 0 && (!s->conf->session || !m->has_tag))
-		return client_forward(s->client, m->whole);
+		return client_forward(s->client, m->tag, m->whole);
 	if (m->has_tag)
 		d.tag = m->tag;
 	if ((r = stamp_next(&s->stamp, m->meta, &d.meta)) != OK)

@@ -8,14 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "conf/exit.h"
-#include "link/client.h"
-#include "link/inbox.h"
-#include "link/itinerary.h"
-#include "link/outbox.h"
-#include "link/pipelink.h"
-#include "link/quiclink.h"
-#include "net/resolve.h"
-#include "proto/greeting.h"
+#include "link/client_inside.h"
 #include "proto/hello.h"
 
 #define NS_PER_MS 1000000ull
@@ -23,23 +16,16 @@
 #define STEADY_NS (5000 * NS_PER_MS)
 /* From our Handshake to the answer. */
 #define GREETING_NS (5000 * NS_PER_MS)
+/* What was idle for so long gives its memory back. */
+#define TRIM_NS (1000 * NS_PER_MS)
 #define BIT(n) (1u << (n))
-
-enum client_state {
-	CLIENT_RESTING,	  /* until the next attempt */
-	CLIENT_RESOLVING, /* a name is being looked up */
-	CLIENT_DIALING,	  /* a link is coming up */
-	CLIENT_GREETING,  /* our Handshake is sent; waiting for the answer */
-	CLIENT_READY,	  /* frames may flow both ways */
-	CLIENT_ENDING,	  /* our FIN is queued; waiting for the zipper's */
-	CLIENT_OVER,	  /* done() is called, or about to be */
-};
 
 static const char *const state_name[] = {
     [CLIENT_RESTING] = "resting",
     [CLIENT_RESOLVING] = "resolving",
     [CLIENT_DIALING] = "dialing",
     [CLIENT_GREETING] = "greeting",
+    [CLIENT_OBSERVING] = "observing",
     [CLIENT_READY] = "ready",
     [CLIENT_ENDING] = "ending",
     [CLIENT_OVER] = "over",
@@ -52,7 +38,9 @@ static const unsigned may_become[] = {
 	BIT(CLIENT_DIALING) | BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
     [CLIENT_DIALING] = BIT(CLIENT_GREETING) | BIT(CLIENT_READY) |
 		       BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
-    [CLIENT_GREETING] =
+    [CLIENT_GREETING] = BIT(CLIENT_OBSERVING) | BIT(CLIENT_READY) |
+			BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
+    [CLIENT_OBSERVING] =
 	BIT(CLIENT_READY) | BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
     [CLIENT_READY] =
 	BIT(CLIENT_ENDING) | BIT(CLIENT_RESTING) | BIT(CLIENT_OVER),
@@ -60,39 +48,8 @@ static const unsigned may_become[] = {
     [CLIENT_OVER] = 0,
 };
 
-struct client {
-	const struct client_conf *conf;
-	const struct client_ops *ops;
-	void *arg;
-	struct loop *loop;
-	enum client_state state;
-	struct link *link;
-	struct resolve *resolve;
-	struct outbox out;
-	struct inbox in;
-	struct timer deadline; /* of the first connection, or of coming back */
-	struct timer pause;    /* resting, waiting for the Ack, lingering */
-	struct task over;      /* calls done() */
-	int status;
-
-	struct itinerary way; /* where to try next */
-	unsigned attempts;
-	uint64_t ready_at;	     /* ns */
-	char why[LINK_REASON + 128]; /* the latest attempt failed */
-
-	bool was_ready;
-	bool finish_wanted;
-	bool lost_reader;
-	bool loss_untold; /* ops.lost() is owed */
-	bool malformed;	  /* what the pipe brought; nothing more is read */
-	bool giving_up;	  /* no connection is worth waiting for */
-	uint64_t in_doubt;
-	uint64_t lost; /* connections */
-};
-
-/* The only place where a client changes state. */
-static void
-set_state(struct client *c, enum client_state to)
+void
+client_set_state(struct client *c, enum client_state to)
 {
 	assert(may_become[c->state] & BIT(to));
 	log_debug("%s: %s -> %s", client_peer(c), state_name[c->state],
@@ -100,8 +57,8 @@ set_state(struct client *c, enum client_state to)
 	c->state = to;
 }
 
-static bool
-is_pipe(const struct client *c)
+bool
+client_is_pipe(const struct client *c)
 {
 	return c->conf->n_zippers == 0;
 }
@@ -122,17 +79,6 @@ settle(struct client *c)
 	if (n > 0)
 		log_error("connection to '%s' lost: %llu messages in doubt",
 		    client_peer(c), (unsigned long long)n);
-}
-
-/* Messages that came and were not taken wait for the next connection. */
-static void
-keep(struct client *c)
-{
-	uint64_t lost = inbox_keep(&c->in);
-
-	if (lost > 0)
-		log_error("%llu messages from '%s' were not taken in time",
-		    (unsigned long long)lost, client_peer(c));
 }
 
 /* --- the end --- */
@@ -162,13 +108,12 @@ on_over(void *arg)
 	c->ops->done(c->arg, c->status);
 }
 
-/* For good, with this exit status; done() comes from the loop. */
-static void
-finish_with(struct client *c, int status)
+void
+client_end(struct client *c, int status)
 {
 	if (c->state == CLIENT_OVER)
 		return;
-	if (c->link != NULL && !is_pipe(c) && status != EXIT_OK)
+	if (c->link != NULL && !client_is_pipe(c) && status != EXIT_OK)
 		settle(c);
 	if (status == EXIT_OK && c->in_doubt > 0)
 		status = EXIT_LOST;
@@ -178,55 +123,40 @@ finish_with(struct client *c, int status)
 	resolve_cancel(c->resolve);
 	c->resolve = NULL;
 	timer_stop(c->loop, &c->deadline);
-	set_state(c, CLIENT_OVER);
+	timer_stop(c->loop, &c->trim);
+	client_set_state(c, CLIENT_OVER);
 	c->status = status;
 	task_post(c->loop, &c->over);
 }
 
-static void
-fail_with(struct client *c, int status, const char *verb, const char *why)
+void
+client_fail(struct client *c, int status, const char *verb, const char *why)
 {
 	if (c->state == CLIENT_OVER)
 		return;
-	if (is_pipe(c))
+	if (client_is_pipe(c))
 		log_error("%s: %s", verb, why);
 	else
 		log_error("%s '%s': %s", verb, c->way.name, why);
-	finish_with(c, status);
+	client_end(c, status);
 }
 
-/* --- attempts --- */
+void
+client_fail_without_memory(struct client *c, const char *verb)
+{
+	client_fail(c, EXIT_SYSTEM, verb, "out of memory");
+}
 
-static void try_next(struct client *c);
+/* --- coming and going --- */
+
 static void take_frames(struct client *c);
 
-/* Without memory for a timer nothing would go on. */
-static void
-wait_for(struct client *c, struct timer *t, uint64_t ns)
+void
+client_wait(struct client *c, struct timer *t, uint64_t ns)
 {
+	/* Without it nothing would go on. */
 	if (timer_set(c->loop, t, loop_now(c->loop) + ns) != OK)
-		fail_with(c, EXIT_SYSTEM, "cannot wait for", "out of memory");
-}
-
-/* From the first zipper on, after a rest that grows. */
-static void
-begin_again(struct client *c)
-{
-	uint64_t r;
-
-	auth_random(&r, sizeof(r));
-	wait_for(c, &c->pause, itinerary_rest(&c->way, r));
-}
-
-/* This attempt failed: the next address, the next zipper, or a rest. */
-static void
-rest(struct client *c)
-{
-	set_state(c, CLIENT_RESTING);
-	if (itinerary_has_addr(&c->way) || itinerary_advance(&c->way))
-		try_next(c);
-	else
-		begin_again(c);
+		client_fail_without_memory(c, "cannot wait for");
 }
 
 /* A connection that was there is lost. */
@@ -235,17 +165,17 @@ come_back(struct client *c)
 {
 	c->lost++;
 	if (c->conf->retry_ns == 0) {
-		fail_with(c, EXIT_LOST, "lost the connection to", c->why);
+		client_fail(c, EXIT_LOST, "lost the connection to", c->why);
 		return;
 	}
 	log_info("lost the connection to '%s', trying again: %s", c->way.name,
 	    c->why);
-	set_state(c, CLIENT_RESTING);
+	client_set_state(c, CLIENT_RESTING);
 	if (loop_now(c->loop) - c->ready_at > STEADY_NS)
 		itinerary_rested(&c->way);
-	begin_again(c);
+	client_dial_again(c);
 	if (c->conf->retry_ns != UINT64_MAX && c->state != CLIENT_OVER)
-		wait_for(c, &c->deadline, c->conf->retry_ns);
+		client_wait(c, &c->deadline, c->conf->retry_ns);
 	c->loss_untold = c->ops->lost != NULL;
 	take_frames(c);
 }
@@ -258,14 +188,23 @@ lose(struct client *c)
 
 	log_debug("%s: %s", client_peer(c), c->why);
 	settle(c);
-	keep(c);
+	inbox_keep(&c->in);
 	drop_link(c, 0, "");
 	if (c->giving_up && outbox_is_empty(&c->out))
-		finish_with(c, EXIT_OK);
+		client_end(c, EXIT_OK);
 	else if (was)
 		come_back(c);
 	else
-		rest(c);
+		client_dial_next(c);
+}
+
+void
+client_leave(struct client *c, const char *reason)
+{
+	settle(c);
+	drop_link(c, HELLO_CLOSE_EVICT, reason);
+	client_set_state(c, CLIENT_RESTING);
+	client_dial(c);
 }
 
 static void
@@ -275,123 +214,26 @@ on_deadline(void *arg)
 	const char *why = *c->why != '\0' ? c->why : "no answer";
 
 	if (c->was_ready)
-		fail_with(c, EXIT_LOST, "cannot come back to", why);
+		client_fail(c, EXIT_LOST, "cannot come back to", why);
 	else
-		fail_with(c, EXIT_UNREACHED, "cannot reach the zipper at", why);
+		client_fail(
+		    c, EXIT_UNREACHED, "cannot reach the zipper at", why);
 }
 
-/* --- the greeting --- */
-
-static int
-send_greeting(struct client *c)
+void
+client_become_ready(struct client *c)
 {
-	const struct client_conf *conf = c->conf;
-	struct greeting g = {
-	    .name = conf->name,
-	    .id = conf->id,
-	    .attempt = c->attempts++,
-	    .type = conf->type,
-	    .version = FRAME_SPEC,
-	    .tags = conf->tags.v,
-	    .n_tags = conf->tags.n,
-	    .target = conf->target,
-	    .credential = conf->credential,
-	};
-
-	return greeting_queue(&g, &c->out.control);
-}
-
-static void
-become_ready(struct client *c)
-{
-	set_state(c, CLIENT_READY);
+	client_set_state(c, CLIENT_READY);
 	timer_stop(c->loop, &c->deadline);
 	timer_stop(c->loop, &c->pause);
 	c->was_ready = true;
 	c->ready_at = loop_now(c->loop);
 	itinerary_arrived(&c->way);
-	if (!is_pipe(c))
+	if (!client_is_pipe(c))
 		log_debug("connected to '%s'", client_peer(c));
-	outbox_attach(&c->out, c->link);
 	c->ops->ready(c->arg);
 	if (c->finish_wanted && c->state == CLIENT_READY)
 		client_finish(c);
-}
-
-/* The peer's words, without our secret: Go repeats the token it refuses. */
-static void
-quote(const struct client *c, struct view text, char out[LINK_REASON])
-{
-	static const char hidden[] = "***";
-	struct view secret = {0};
-	size_t n = 0;
-
-	if (c->conf->credential != NULL)
-		secret = credential_payload(c->conf->credential);
-	while (text.len > 0 && n < LINK_REASON - sizeof(hidden)) {
-		if (secret.len > 0 && text.len >= secret.len &&
-		    memcmp(text.p, secret.p, secret.len) == 0) {
-			memcpy(out + n, hidden, sizeof(hidden));
-			n += sizeof(hidden) - 1;
-			view_skip(&text, secret.len);
-		} else {
-			out[n++] = (char)*text.p;
-			view_skip(&text, 1);
-		}
-	}
-	out[n] = '\0';
-}
-
-static void
-on_rejected(struct client *c, const struct frame *f)
-{
-	struct view text = {0};
-	char why[LINK_REASON];
-	bool version;
-
-	frame_text_get(f->body, &text);
-	quote(c, text, why);
-	version = strncmp(why, "version", 7) == 0 ||
-		  strncmp(why, "yomo: handshake", 15) == 0;
-	fail_with(c, version ? EXIT_PROTOCOL : EXIT_REFUSED,
-	    "refused by the zipper at", why);
-}
-
-/* The zipper sends us elsewhere. */
-static void
-follow(struct client *c, const struct frame *f)
-{
-	struct view text = {0};
-	char name[LINK_REASON];
-
-	frame_text_get(f->body, &text);
-	quote(c, text, name);
-	if (c->conf->tls == NULL) { /* a client of unix sockets only */
-		fail_with(
-		    c, EXIT_PROTOCOL, "cannot go where it was sent by", name);
-		return;
-	}
-	switch (itinerary_redirect(&c->way, name)) {
-	case OK:
-		break;
-	case ERR_LIMIT:
-		fail_with(
-		    c, EXIT_PROTOCOL, "sent elsewhere too often by", name);
-		return;
-	case ERR_NOMEM:
-		fail_with(
-		    c, EXIT_SYSTEM, "cannot go where sent by", "out of memory");
-		return;
-	default:
-		fail_with(c, EXIT_PROTOCOL, "sent to no address by", name);
-		return;
-	}
-	log_info("'%s' sends us to '%s'", client_peer(c), name);
-	settle(c);
-	snprintf(c->why, sizeof(c->why), "connect to %s", name);
-	drop_link(c, HELLO_CLOSE_EVICT, c->why);
-	set_state(c, CLIENT_RESTING);
-	try_next(c);
 }
 
 /* --- what comes --- */
@@ -401,15 +243,15 @@ static void
 arrive(struct client *c)
 {
 	outbox_clear(&c->out);
-	finish_with(c, EXIT_OK);
+	client_end(c, EXIT_OK);
 }
 
 /* Its FIN is the sign that our zipper has taken everything. */
 static bool
 is_taken(const struct client *c)
 {
-	return c->state == CLIENT_ENDING && c->in.fin && c->link->answers_fin &&
-	       c->link->fin_acked;
+	return c->state == CLIENT_ENDING && c->in.control.fin &&
+	       c->link->answers_fin && c->link->fin_acked;
 }
 
 static bool
@@ -420,45 +262,105 @@ on_data(void *arg, const struct data_frame *d, const struct frame *f)
 	return c->ops->data(c->arg, d, f);
 }
 
+static bool
+on_gap(void *arg, const struct gap_frame *g, const struct frame *f)
+{
+	struct client *c = arg;
+
+	return c->ops->gap == NULL || c->ops->gap(c->arg, g, f);
+}
+
 /* On a link every frame but a message is for us. */
 static bool
 on_other(void *arg, const struct frame *f)
 {
 	struct client *c = arg;
-	char why[128];
 
-	if (is_pipe(c))
+	if (client_is_pipe(c))
 		return c->ops->other == NULL || c->ops->other(c->arg, f);
-	switch (f->type) {
-	case FRAME_ACK:
-		if (c->state == CLIENT_GREETING)
-			become_ready(c);
-		return true;
-	case FRAME_REJECTED:
-	case FRAME_GOAWAY:
-		on_rejected(c, f);
-		return true;
-	case FRAME_CONNECT_TO:
-		follow(c, f);
-		return true;
-	}
-	snprintf(why, sizeof(why), "unexpected %s", frame_name(f->type));
-	fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
+	client_talk_hear(c, f);
 	return true;
+}
+
+static void
+on_work(void *arg)
+{
+	take_frames(arg);
+}
+
+static void
+on_in_failed(void *arg)
+{
+	client_fail_without_memory(arg, "cannot receive from");
 }
 
 static const struct inbox_ops inbox_callbacks = {
     .data = on_data,
+    .gap = on_gap,
     .other = on_other,
+    .work = on_work,
+    .failed = on_in_failed,
 };
+
+/* --- what goes --- */
+
+static void
+on_room(void *arg)
+{
+	struct client *c = arg;
+
+	c->ops->room(c->arg);
+}
+
+static void
+on_out_failed(void *arg)
+{
+	client_fail_without_memory(arg, "cannot send to");
+}
+
+static const struct outbox_ops outbox_callbacks = {
+    .room = on_room,
+    .failed = on_out_failed,
+};
+
+/* Idle lanes, or an idle client, keep no memory. */
+static void
+trim_later(struct client *c)
+{
+	if (c->trim.index == 0)
+		timer_set(c->loop, &c->trim, loop_now(c->loop) + TRIM_NS);
+}
+
+static void
+on_trim(void *arg)
+{
+	struct client *c = arg;
+	bool in = inbox_trim(&c->in), out = outbox_trim(&c->out);
+
+	if (in || out)
+		trim_later(c);
+}
+
+/* What the function has taken of a group's messages, once a turn. */
+static void
+on_tell(void *arg)
+{
+	struct client *c = arg;
+	struct taken_frame t;
+
+	while (c->state >= CLIENT_OBSERVING && c->link != NULL &&
+	       inbox_next_taken(&c->in, &t))
+		if (outbox_tell_taken(&c->out, &t) != OK)
+			client_fail_without_memory(c, "cannot send to");
+}
 
 /* Nobody may send such bytes.  A pipe with them is at its end, but for the
  * status. */
 static void
 refuse_bytes(struct client *c, const char *why)
 {
-	if (!is_pipe(c)) {
-		fail_with(c, EXIT_PROTOCOL, "protocol error by", why);
+	if (!client_is_pipe(c)) {
+		client_fail(c, EXIT_PROTOCOL, "protocol error by", why);
 		return;
 	}
 	log_error("malformed input at byte %" PRIu64 ": %s",
@@ -471,8 +373,8 @@ refuse_bytes(struct client *c, const char *why)
 static void
 mind_end(struct client *c)
 {
-	if (is_pipe(c)) {
-		c->in.fin = false;
+	if (client_is_pipe(c)) {
+		c->in.control.fin = false;
 		if (inbox_rest(&c->in) > 0)
 			refuse_bytes(c, "the input ends within this frame");
 		else if (c->ops->eof != NULL)
@@ -521,17 +423,17 @@ on_up(void *arg)
 	struct client *c = arg;
 
 	inbox_attach(&c->in, c->link);
-	if (is_pipe(c)) {
-		become_ready(c);
+	if (client_is_pipe(c)) {
+		outbox_attach(&c->out, c->link);
+		client_become_ready(c);
 		return;
 	}
-	set_state(c, CLIENT_GREETING);
-	if (send_greeting(c) != OK) {
-		fail_with(c, EXIT_SYSTEM, "cannot greet", "out of memory");
+	client_set_state(c, CLIENT_GREETING);
+	client_talk_greet(c);
+	if (c->state != CLIENT_GREETING)
 		return;
-	}
 	link_wake(c->link);
-	wait_for(c, &c->pause, GREETING_NS);
+	client_wait(c, &c->pause, GREETING_NS);
 }
 
 static void
@@ -539,11 +441,7 @@ on_bytes(void *arg, struct view bytes)
 {
 	struct client *c = arg;
 
-	if (inbox_is_crowded(&c->in, bytes.len))
-		take_frames(c);
-	if (c->link != NULL && inbox_put(&c->in, bytes) != OK)
-		fail_with(
-		    c, EXIT_SYSTEM, "cannot receive from", "out of memory");
+	inbox_put(&c->in, bytes);
 }
 
 static void
@@ -557,7 +455,25 @@ on_fin(void *arg)
 static void
 on_pause(void *arg)
 {
+	trim_later(arg);
 	take_frames(arg);
+}
+
+static bool
+on_lane(void *arg, struct lane *l)
+{
+	struct client *c = arg;
+
+	return inbox_accept(&c->in, l);
+}
+
+static void
+on_lanes(void *arg)
+{
+	struct client *c = arg;
+
+	if (outbox_open_lanes(&c->out) != OK)
+		on_out_failed(c);
 }
 
 static void
@@ -565,16 +481,15 @@ on_moved(void *arg)
 {
 	struct client *c = arg;
 
-	if (outbox_has_room(&c->out))
-		c->ops->room(c->arg);
+	outbox_moved(&c->out);
 	if (c->state != CLIENT_ENDING || c->link == NULL ||
-	    !c->link->fin_acked || is_pipe(c))
+	    !c->link->fin_acked || client_is_pipe(c))
 		return;
 	if (inbox_is_over(&c->in))
 		mind_end(c);
 	/* Go gives no sign: all is acknowledged, that is all one can know. */
 	if (c->link != NULL && !c->link->answers_fin && c->pause.index == 0)
-		wait_for(
+		client_wait(
 		    c, &c->pause, c->out.sent > 0 ? c->conf->linger_ns : 0);
 }
 
@@ -588,36 +503,36 @@ on_down(void *arg, const struct link_end *end)
 
 	if (is_taken(c))
 		return; /* only what is held back is still to be taken */
-	quote(c, view_of(end->reason), text);
+	client_talk_quote(c, view_of(end->reason), text);
 	switch (end->kind) {
 	case LINK_FINISHED:
 		arrive(c);
 		return;
 	case LINK_NO_READER:
 		c->lost_reader = true;
-		finish_with(c, EXIT_OUTPUT);
+		client_end(c, EXIT_OUTPUT);
 		return;
 	case LINK_UNTRUSTED:
-		fail_with(c, EXIT_REFUSED, "cannot trust or be trusted by",
+		client_fail(c, EXIT_REFUSED, "cannot trust or be trusted by",
 		    why != NULL ? why : "TLS failed");
 		return;
 	case LINK_STRANGER:
-		fail_with(c, EXIT_PROTOCOL, "cannot talk to",
+		client_fail(c, EXIT_PROTOCOL, "cannot talk to",
 		    "it speaks another protocol or version than yomo");
 		return;
 	case LINK_CLOSED:
 		if (end->code != HELLO_CLOSE_EVICT)
 			break;
-		fail_with(c, EXIT_REFUSED, "sent away by",
+		client_fail(c, EXIT_REFUSED, "sent away by",
 		    why != NULL ? why : "no reason was given");
 		return;
 	case LINK_UNWRITABLE:
-		finish_with(c, EXIT_OUTPUT);
+		client_end(c, EXIT_OUTPUT);
 		return;
 	case LINK_FAILED:
-		if (!is_pipe(c))
+		if (!client_is_pipe(c))
 			break;
-		finish_with(c, EXIT_SYSTEM);
+		client_end(c, EXIT_SYSTEM);
 		return;
 	default:
 		break;
@@ -626,80 +541,18 @@ on_down(void *arg, const struct link_end *end)
 	lose(c);
 }
 
-static const struct link_ops link_callbacks = {
+const struct link_ops client_link_ops = {
     .up = on_up,
     .bytes = on_bytes,
     .fin = on_fin,
     .pause = on_pause,
     .moved = on_moved,
+    .lane = on_lane,
+    .lanes = on_lanes,
     .down = on_down,
 };
 
 /* --- dialing --- */
-
-static void
-dial_addr(struct client *c)
-{
-	const struct endpoint *e = itinerary_zipper(&c->way);
-	const struct addr *a = itinerary_addr(&c->way);
-
-	set_state(c, CLIENT_DIALING);
-	if (quiclink_dial(&c->link, c->loop, c->conf->tls, e->host, a,
-		&c->out.control, &link_callbacks, c) != OK) {
-		snprintf(c->why, sizeof(c->why), "cannot open a connection");
-		rest(c);
-	}
-}
-
-static void
-on_resolved(void *arg, const struct addr *v, size_t n)
-{
-	struct client *c = arg;
-
-	c->resolve = NULL;
-	if (n == 0) {
-		snprintf(c->why, sizeof(c->why), "no such host");
-		rest(c);
-		return;
-	}
-	itinerary_found(&c->way, v, n);
-	dial_addr(c);
-}
-
-static void
-try_next(struct client *c)
-{
-	const struct endpoint *e;
-	int r;
-
-	if (is_pipe(c)) {
-		set_state(c, CLIENT_DIALING);
-		if (pipelink_open(&c->link, c->loop, c->conf->in_fd,
-			c->conf->out_fd, &c->out.control, &link_callbacks,
-			c) != OK)
-			finish_with(c, EXIT_SYSTEM);
-		return;
-	}
-	e = itinerary_visit(&c->way);
-	if (e->path != NULL) {
-		set_state(c, CLIENT_DIALING);
-		r = pipelink_dial(&c->link, c->loop, e->path, &c->out.control,
-		    &link_callbacks, c);
-		if (r == OK)
-			return;
-		snprintf(c->why, sizeof(c->why), "nobody listens there");
-		rest(c);
-		return;
-	}
-	if (itinerary_has_addr(&c->way)) {
-		dial_addr(c);
-		return;
-	}
-	set_state(c, CLIENT_RESOLVING);
-	if (resolve_start(
-		&c->resolve, c->loop, e->host, e->port, on_resolved, c) != OK)
-		fail_with(c, EXIT_SYSTEM, "cannot look up", e->host);
-}
 
 static void
 on_pause_over(void *arg)
@@ -707,8 +560,9 @@ on_pause_over(void *arg)
 	struct client *c = arg;
 
 	if (c->state == CLIENT_RESTING) {
-		try_next(c);
-	} else if (c->state == CLIENT_GREETING) {
+		client_dial(c);
+	} else if (c->state == CLIENT_GREETING ||
+		   c->state == CLIENT_OBSERVING) {
 		snprintf(c->why, sizeof(c->why), "no answer to the greeting");
 		lose(c);
 	} else if (c->state == CLIENT_ENDING) {
@@ -733,12 +587,15 @@ client_new(struct client **out, struct loop *loop,
 	c->loop = loop;
 	c->deadline = (struct timer){.fn = on_deadline, .arg = c};
 	c->pause = (struct timer){.fn = on_pause_over, .arg = c};
+	c->trim = (struct timer){.fn = on_trim, .arg = c};
+	c->tell = (struct task){.fn = on_tell, .arg = c};
 	c->over = (struct task){.fn = on_over, .arg = c};
 	itinerary_init(&c->way, conf->zippers, conf->n_zippers);
 	snprintf(c->way.name, sizeof(c->way.name), "pipe");
-	outbox_init(&c->out, conf->queue);
-	inbox_init(&c->in, conf->max_message, is_pipe(c), &inbox_callbacks, c);
-	if (!is_pipe(c) && conf->connect_timeout_ns > 0)
+	outbox_init(&c->out, conf->queue, &outbox_callbacks, c);
+	inbox_init(&c->in, conf->max_message, client_is_pipe(c),
+	    conf->says_taken, &inbox_callbacks, c);
+	if (!client_is_pipe(c) && conf->connect_timeout_ns > 0)
 		r = timer_set(loop, &c->deadline,
 		    loop_clock() + conf->connect_timeout_ns);
 	if (r == OK)
@@ -760,6 +617,8 @@ client_free(struct client *c)
 	resolve_cancel(c->resolve);
 	timer_stop(c->loop, &c->deadline);
 	timer_stop(c->loop, &c->pause);
+	timer_stop(c->loop, &c->trim);
+	task_cancel(c->loop, &c->tell);
 	task_cancel(c->loop, &c->over);
 	outbox_fini(&c->out);
 	inbox_fini(&c->in);
@@ -770,19 +629,53 @@ client_free(struct client *c)
 int
 client_send(struct client *c, const struct data_frame *d)
 {
-	return outbox_send(&c->out, d);
+	return client_send_session(c, (struct view){0}, d);
 }
 
 int
-client_forward(struct client *c, struct view frame)
+client_send_session(
+    struct client *c, struct view session, const struct data_frame *d)
 {
-	return outbox_forward(&c->out, frame);
+	trim_later(c);
+	return outbox_send(&c->out, session, d);
+}
+
+void
+client_end_session(struct client *c, uint32_t tag, struct view session)
+{
+	outbox_end_session(&c->out, tag, session);
+}
+
+int
+client_forward(struct client *c, uint32_t tag, struct view frame)
+{
+	trim_later(c);
+	return outbox_forward(&c->out, tag, frame);
 }
 
 bool
 client_full(struct client *c)
 {
 	return outbox_is_full(&c->out);
+}
+
+bool
+client_full_for(struct client *c, uint32_t tag)
+{
+	return outbox_is_full_for(&c->out, tag, (struct view){0});
+}
+
+struct inbox_ticket
+client_ticket(const struct client *c)
+{
+	return inbox_ticket(&c->in);
+}
+
+void
+client_taken(struct client *c, struct inbox_ticket ticket)
+{
+	inbox_taken(&c->in, ticket);
+	task_post(c->loop, &c->tell);
 }
 
 void
@@ -807,8 +700,8 @@ client_finish(struct client *c)
 	c->finish_wanted = true;
 	if (c->state != CLIENT_READY)
 		return;
-	set_state(c, CLIENT_ENDING);
-	link_finish(c->link);
+	client_set_state(c, CLIENT_ENDING);
+	outbox_finish(&c->out);
 }
 
 void
@@ -817,7 +710,7 @@ client_give_up(struct client *c)
 	c->giving_up = true;
 	client_finish(c);
 	if (c->state < CLIENT_READY && outbox_is_empty(&c->out))
-		finish_with(c, EXIT_OK);
+		client_end(c, EXIT_OK);
 }
 
 struct client_counts
@@ -829,7 +722,9 @@ client_counts(const struct client *c)
 	    .received = c->in.received,
 	    .untaken = c->in.untaken,
 	    .lost = c->lost,
-	    .waiting = outbox_waiting(&c->out),
+	    .waiting = c->out.waiting,
+	    .unobserved = c->out.unobserved,
+	    .missing = c->in.missing,
 	};
 }
 

@@ -9,10 +9,10 @@
 
 #include "auth/auth.h"
 #include "conf/values.h"
-#include "link/link.h"
-#include "proto/intake.h"
+#include "link/inbox.h"
 #include "tls/tls.h"
 #include "wire/frame.h"
+#include "wire/lane.h"
 
 struct client;
 
@@ -36,6 +36,15 @@ struct client_conf {
 	size_t max_message; /* the longest frame accepted */
 	size_t queue;	    /* bytes waiting to be sent, about */
 	bool insecure;	    /* the certificate is not verified */
+	/*
+	 * What only a zipper of ours can do, as does it to observe more tags
+	 * than GREETING_TAGS_MAX: another one ends it, done(76).
+	 */
+	enum observe_policy policy; /* when we are slow; 0: as is the rule */
+	const char *group;	    /* share the messages with it; or NULL */
+	uint64_t prefetch;	    /* messages at a time; 0: as is usual */
+	bool says_taken;	    /* client_taken() will be called */
+	struct tag_set interest;    /* tell who observes these; borrowed */
 };
 
 struct client_ops {
@@ -53,6 +62,13 @@ struct client_ops {
 	 */
 	bool (*data)(
 	    void *arg, const struct data_frame *d, const struct frame *f);
+	/* Messages were lost here, in the order of their tag; as data.  NULL:
+	 * that is counted. */
+	bool (*gap)(
+	    void *arg, const struct gap_frame *g, const struct frame *f);
+	/* So many observe this tag of conf.interest; whenever that changes,
+	 * and once at the beginning. */
+	void (*interest)(void *arg, uint32_t tag, uint32_t observers);
 	/* Any other frame on the pipe link; as data. */
 	bool (*other)(void *arg, const struct frame *f);
 	/* After client_full() said true: there is room again. */
@@ -75,14 +91,34 @@ void client_free(struct client *c);
 
 /* Queue a message.  ERR_NOMEM. */
 int client_send(struct client *c, const struct data_frame *d);
-/* Queue a frame as it is. */
-int client_forward(struct client *c, struct view frame);
+/* Queue a frame, of this tag, as it is. */
+int client_forward(struct client *c, uint32_t tag, struct view frame);
 
-/* More would go over conf.queue: wait for room(). */
+/*
+ * A message of a session, which has a lane of its own where there are lanes.
+ * At its end that is given back.
+ */
+int client_send_session(
+    struct client *c, struct view session, const struct data_frame *d);
+void client_end_session(struct client *c, uint32_t tag, struct view session);
+
+/*
+ * More would go over conf.queue, in the queue of some tag, or over eight times
+ * as much in all: wait for room(), and ask again.
+ */
 bool client_full(struct client *c);
+/* The same, but of the queues only that of this tag counts. */
+bool client_full_for(struct client *c, uint32_t tag);
 
 /* After data() or other() returned false. */
 void client_resume(struct client *c);
+
+/*
+ * With conf.says_taken: what data() gives is named by a ticket, to be had
+ * during the call, until it has been taken, which a group's zipper is told.
+ */
+struct inbox_ticket client_ticket(const struct client *c);
+void client_taken(struct client *c, struct inbox_ticket ticket);
 
 /* Hear no more: frames that come are dropped; for a drain. */
 void client_deafen(struct client *c);
@@ -100,12 +136,14 @@ void client_finish(struct client *c);
 void client_give_up(struct client *c);
 
 struct client_counts {
-	uint64_t sent;	   /* messages queued */
-	uint64_t in_doubt; /* of them, on connections that were lost */
-	uint64_t received; /* Data frames taken */
-	uint64_t untaken;  /* held back until they had to be dropped */
-	uint64_t lost;	   /* connections */
-	uint64_t waiting;  /* messages' bytes not yet acknowledged */
+	uint64_t sent;	     /* messages queued */
+	uint64_t in_doubt;   /* of them, on connections that were lost */
+	uint64_t received;   /* Data frames taken */
+	uint64_t untaken;    /* held back until they had to be dropped */
+	uint64_t lost;	     /* connections */
+	uint64_t waiting;    /* messages' bytes not yet acknowledged */
+	uint64_t unobserved; /* messages sent that had no observer, as told */
+	uint64_t missing;    /* messages to us that were lost, as told */
 };
 struct client_counts client_counts(const struct client *c);
 
