@@ -211,12 +211,13 @@ put(struct sfn *s, const struct framing_msg *m)
 static void
 adopt_ids(struct sfn *s, struct view meta)
 {
-	struct meta_known k;
+	struct view id = {0}, tid = {0};
 
 	if (!s->conf->has_out_tag)
 		return;
-	meta_read(meta, &k);
-	if (stamp_adopt(&s->stamp, k.source_id, k.tid) != OK)
+	meta_find(meta, META_SOURCE_ID, &id);
+	meta_find(meta, META_TID, &tid);
+	if (stamp_adopt(&s->stamp, id, tid) != OK)
 		log_error("out of memory for metadata");
 }
 

@@ -7,6 +7,7 @@
 #include "link/quiclink.h"
 #include "memory.h"
 #include "peer.h"
+#include "proto/session.h"
 #include "wire/lane.h"
 #include "wire/meta.h"
 
@@ -124,33 +125,18 @@ advance(struct inlet *in)
 
 /* --- routing --- */
 
+/* What routing has to know of a message. */
+struct heading {
+	uint32_t tag;
+	struct view target;
+	struct session_mark session; /* of no id: in none */
+};
+
 static int
 complain(struct inlet *in, const char *text)
 {
 	snprintf(in->peer->text, sizeof(in->peer->text), "%s", text);
 	return ERR_BAD;
-}
-
-/* Find the target in metadata that must be sound; ERR_BAD. */
-static int
-scan_meta(struct view meta, struct view *target)
-{
-	static const char key[] = META_TARGET;
-	struct meta_walk w;
-	struct meta_pair pair;
-	int r;
-
-	*target = (struct view){0};
-	if (meta.len == 0)
-		return OK;
-	if ((r = meta_start(meta, &w)) != OK)
-		return r;
-	while ((r = meta_next(&w, &pair)) == OK) {
-		if (pair.key.len == sizeof(key) - 1 &&
-		    memcmp(pair.key.p, key, sizeof(key) - 1) == 0)
-			*target = pair.value;
-	}
-	return r == ERR_NONE ? OK : r;
 }
 
 /* A lane's first frame says what the lane is for; ERR_BAD. */
@@ -167,11 +153,11 @@ read_header(struct inlet *in, const struct frame *f)
 	return OK;
 }
 
-/* Read a frame that may be routed: its tag and target; ERR_BAD. */
+/* Read a frame that may be routed; ERR_BAD. */
 static int
-read_data(
-    struct inlet *in, const struct frame *f, uint32_t *tag, struct view *target)
+read_data(struct inlet *in, const struct frame *f, struct heading *h)
 {
+	struct meta_known known;
 	struct data_frame d;
 
 	if (f->type != FRAME_DATA) {
@@ -187,18 +173,21 @@ read_data(
 		return complain(in,
 		    "[0xF000, 0xFFFF] is reserved; please do not write within "
 		    "this range");
-	if (scan_meta(d.meta, target) != OK)
+	if (meta_read(d.meta, &known) != OK)
 		return complain(in, "malformed metadata");
-	*tag = d.tag;
+	*h = (struct heading){.tag = d.tag, .target = known.target};
+	if (known.session.len > 0)
+		session_mark(known.session, known.session_end, &h->session);
 	return OK;
 }
 
 /*
- * Hand the run over.  On ERR_MORE the frames from its first on are put back,
- * and we wait for the outlet that has no room.
+ * Hand the run over, whose last message has the mark last.  On ERR_MORE the
+ * frames from its first on are put back, and we wait for the outlet that has no
+ * room.
  */
 static int
-send_run(struct inlet *in, struct run *run)
+send_run(struct inlet *in, struct run *run, const struct session_mark *last)
 {
 	struct peer *p = in->peer;
 	uint64_t now = loop_now(p->z->loop);
@@ -215,31 +204,35 @@ send_run(struct inlet *in, struct run *run)
 		router_wait(out.obstacle, &in->waiter);
 		return r;
 	}
+	if (run->session.len > 0)
+		session_table_note(&p->sessions, run->tag, last, run->target);
 	in->messages += run->count;
 	in->unobserved += out.unobserved;
 	run->count = 0;
 	return OK;
 }
 
-/* Whether the frame of len bytes at off goes on where the run ends. */
+/* Whether a frame of len bytes goes on where the run ends. */
 static bool
-continues(const struct run *run, uint32_t tag, struct view target, size_t len)
+continues(const struct run *run, const struct heading *h, size_t len)
 {
-	return run->count > 0 && run->tag == tag && target.len == 0 &&
-	       run->target.len == 0 && run->len + len <= RUN_MAX;
+	return run->count > 0 && run->tag == h->tag && h->target.len == 0 &&
+	       run->target.len == 0 && run->len + len <= RUN_MAX &&
+	       view_equal(run->session, h->session.id) && !run->session_ends;
 }
 
 /* Begin a run with the frame f. */
 static void
 begin_run(const struct inlet *in, struct run *run, const struct frame *f,
-    uint32_t tag, struct view target)
+    const struct heading *h)
 {
 	run->slab = in->in.front;
 	run->off = intake_offset(&in->in, f);
 	run->len = f->whole.len;
-	run->tag = tag;
+	run->tag = h->tag;
 	run->count = 1;
-	run->target = target;
+	run->target = h->target;
+	run->session = h->session.id;
 }
 
 /* Cut what has come into runs and send them; ERR_MORE: waits for room. */
@@ -249,9 +242,9 @@ route_frames(struct inlet *in)
 	struct peer *p = in->peer;
 	/* Standard input waits for standard output, as in any pipeline. */
 	struct run run = {.sender = p->is_pipe ? NULL : &p->observer};
+	struct session_mark last = {0};
+	struct heading h;
 	struct frame f;
-	struct view target;
-	uint32_t tag;
 	int r, sent;
 
 	while ((r = intake_next(&in->in, &f)) == OK) {
@@ -260,19 +253,21 @@ route_frames(struct inlet *in)
 				break;
 			continue;
 		}
-		if ((r = read_data(in, &f, &tag, &target)) != OK)
+		if ((r = read_data(in, &f, &h)) != OK)
 			break;
-		if (continues(&run, tag, target, f.whole.len)) {
+		if (continues(&run, &h, f.whole.len)) {
 			run.len += f.whole.len;
 			run.count++;
-			continue;
+		} else {
+			if ((sent = send_run(in, &run, &last)) != OK)
+				return sent;
+			begin_run(in, &run, &f, &h);
 		}
-		if ((sent = send_run(in, &run)) != OK)
-			return sent;
-		begin_run(in, &run, &f, tag, target);
+		last = h.session;
+		run.session_ends = last.end != SESSION_GOES_ON;
 	}
 	/* What came before a bad frame was good. */
-	if ((sent = send_run(in, &run)) != OK)
+	if ((sent = send_run(in, &run, &last)) != OK)
 		return sent;
 	if (r == ERR_BAD && p->text[0] == '\0')
 		complain(in, "malformed frame");

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "conf/exit.h"
 #include "control.h"
+#include "cut.h"
 #include "greet.h"
 #include "link/pipelink.h"
 #include "link/quiclink.h"
@@ -90,6 +91,7 @@ forget(struct peer *p)
 	while ((w = TAILQ_FIRST(&p->ways)) != NULL)
 		way_free(w);
 	say_left(p);
+	cut_sessions(z, &p->sessions);
 	if (p->parked)
 		TAILQ_REMOVE(&z->parked, p, link_parked);
 	if (z->senior == p)
@@ -330,6 +332,7 @@ route(struct peer *p)
 	if (r != OK)
 		return expel(p, p->text);
 	if (is_done(p)) {
+		cut_sessions(p->z, &p->sessions);
 		if (p->is_pipe)
 			zipper_drain(p->z, EXIT_OK);
 		else

@@ -8,6 +8,7 @@
 #define PEER_H
 
 #include "inlet.h"
+#include "proto/session.h"
 #include "way.h"
 #include "wire/lane.h"
 #include "zipper.h"
@@ -30,7 +31,8 @@ struct peer {
 	struct way main_way;
 	struct inlets inlets;
 	struct ways ways;
-	size_t n_lanes; /* of ours */
+	size_t n_lanes;		       /* of ours */
+	struct session_table sessions; /* it sends, and has not ended */
 	struct task evict;
 	struct task work; /* to route on, after a wait */
 	bool parked;	  /* in z->parked */

@@ -13,6 +13,7 @@
 #include "link/quiclink.h"
 #include "net/process.h"
 #include "net/resolve.h"
+#include "cut.h"
 #include "memory.h"
 #include "patience.h"
 #include "peer.h"
@@ -31,7 +32,7 @@ is_delivered(const struct zipper *z)
 	TAILQ_FOREACH(p, &z->peers, link_all)
 		if (!peer_is_served(p))
 			return false;
-	return true;
+	return TAILQ_EMPTY(&z->cuts);
 }
 
 static void
@@ -344,6 +345,7 @@ set_up(struct zipper *z, struct zipper_conf *conf)
 	z->grace = (struct timer){.fn = on_grace_over, .arg = z};
 	TAILQ_INIT(&z->peers);
 	TAILQ_INIT(&z->parked);
+	TAILQ_INIT(&z->cuts);
 	z->routing = (struct router_conf){
 	    .hold_bytes = conf->hold_bytes,
 	    .hold_ns = conf->hold_ns,
@@ -378,6 +380,7 @@ exit_for(int r)
 static void
 tear_down(struct zipper *z)
 {
+	cut_forget(z);
 	if (z->loop != NULL) {
 		timer_stop(z->loop, &z->tick);
 		timer_stop(z->loop, &z->grace);

@@ -12,6 +12,8 @@
 
 struct peer;
 TAILQ_HEAD(peers, peer);
+struct cut;
+TAILQ_HEAD(cuts, cut);
 
 struct zipper {
 	const struct opt_program *program;
@@ -28,6 +30,8 @@ struct zipper {
 	struct peers parked; /* sources that wait for memory */
 	struct peer *senior; /* the one of them that may end its message */
 	struct peer *pipe;   /* with --pipe */
+	struct cuts cuts;    /* that wait to be told */
+	size_t n_cuts;
 	uint64_t full_since; /* parked has somebody */
 	uint64_t senior_since;
 	size_t windows;	   /* what peers may send ahead, beyond the first */

@@ -165,46 +165,36 @@ meta_find(struct view meta, const char *key, struct view *value)
 	return OK;
 }
 
-/* Where a key of ours has its value; NULL: it is not ours. */
-static struct view *
-known_place(struct meta_known *k, struct view key)
+static inline bool
+is_key(struct view key, const char *name, size_t len)
 {
-#define IS(name)                                                               \
-	(key.len == sizeof(name) - 1 &&                                        \
-	    memcmp(key.p, name, sizeof(name) - 1) == 0)
-	if (IS(META_TID))
-		return &k->tid;
-	if (IS(META_SOURCE_ID))
-		return &k->source_id;
-	if (IS(META_TARGET))
-		return &k->target;
-	if (IS(META_SESSION))
-		return &k->session;
-	if (IS(META_SESSION_END))
-		return &k->session_end;
-#undef IS
-	return NULL;
+	return key.len == len && memcmp(key.p, name, len) == 0;
 }
+
+#define IS_KEY(key, name) is_key(key, name, sizeof(name) - 1)
 
 int
 meta_read(struct view meta, struct meta_known *out)
 {
-	struct meta_known known = {0};
 	struct meta_walk w;
 	struct meta_pair pair;
-	struct view *place;
 	int r;
 
-	*out = known;
+	*out = (struct meta_known){0};
 	if ((r = meta_start(meta, &w)) != OK)
 		return r;
-	while ((r = meta_next(&w, &pair)) == OK)
-		if ((place = known_place(&known, pair.key)) != NULL)
-			*place = pair.value;
-	if (r != ERR_NONE)
-		return r;
-	*out = known;
-	return OK;
+	while ((r = meta_next(&w, &pair)) == OK) {
+		if (IS_KEY(pair.key, META_TARGET))
+			out->target = pair.value;
+		else if (IS_KEY(pair.key, META_SESSION))
+			out->session = pair.value;
+		else if (IS_KEY(pair.key, META_SESSION_END))
+			out->session_end = pair.value;
+	}
+	if (r == ERR_NONE)
+		return OK;
+	*out = (struct meta_known){0};
+	return r;
 }
 
 static size_t

@@ -48,10 +48,8 @@ int meta_check(struct view meta);
  */
 int meta_find(struct view meta, const char *key, struct view *value);
 
-/* The values of our own keys; empty: not there. */
+/* The values of the keys that zippers look at; empty: not there. */
 struct meta_known {
-	struct view source_id;
-	struct view tid;
 	struct view target;
 	struct view session;
 	struct view session_end;

@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 62
+plan 71
 
 seq 200000 >"$out/numbers"
 mkdir "$out/tree" "$out/tree/empty"
@@ -105,7 +105,8 @@ is "$(status usage)" 64 'a session cannot be counted out'
 
 # --- over a zipper ---
 
-zipper
+mkdir -m 700 "$out/sock"
+zipper -l "unix:$out/sock/z"
 mkdir "$out/far"
 start sink bash -c 'set -o pipefail
     yomo-sfn -R 3 -z "$1" --session | tar x -C "$2"' bash "$at" "$out/far"
@@ -155,8 +156,8 @@ broken() {
 	shift 3
 	start sink yomo-sfn -R 3 -z "$at" --session -F lines
 	wait_for sink
-	start source yomo-source -z "$at" --session -F json --grace 300ms \
-	    <"$out/in"
+	start source yomo-source -z "${from:-$at}" --session -F json \
+	    --grace 300ms <"$out/in"
 	echo '{"data":"part"}' >"$out/in"
 	seen sink.out part
 	"$@"
@@ -169,6 +170,10 @@ terminate() {
 	kill "${pid_of[source]}"
 }
 broken SIGTERM 75 'was cut after 1 messages' terminate
+murder() {
+	kill -KILL "${pid_of[source]}"
+}
+from=unix:$out/sock/z broken SIGKILL 137 'was cut after 1 messages' murder
 garble() {
 	echo rubbish >"$out/in"
 }
@@ -190,11 +195,38 @@ echo part >"$out/in"
 seen sink.out part
 stop sink
 crash
-zipper --hold 1M
+zipper -l "unix:$out/sock/z" --hold 1M -v
 ended source 75 'the zipper is back: the source exits 75'
 run sink yomo-sfn -R 3 -z "$at" -F json -c 1
 like "$(cat "$out/sink.out")" '"yomo-session-end":"cut"' \
     'the zipper is back: and is told that the session is cut'
+
+# A source that leaves well, but not its session: here, from a pipe that broke.
+start sink yomo-sfn -R 3 -z "$at" --session -F lines
+wait_for sink
+edited '$d' | yomo-source -z "$at" -F frames
+ended sink 75 'a session goes on where its source ends: the sink exits 75'
+tells sink 'was cut after 10 messages' 'and says why'
+run sink yomo-sfn --session -F lines < <(edited '$d' | yomo-zipper --pipe \
+    -l "unix:$out/cut")
+tells sink 'was cut after 10 messages' 'a zipper in a pipe says it, too'
+
+# Where there is no room for the word, it waits.
+hold slow
+start sink bash -c 'exec yomo-sfn -R 3 -z "$1" --session >"$2"' bash "$at" \
+    "$out/slow"
+wait_for sink
+start source yomo-source -R 3 -z "unix:$out/sock/z" --session -n cut_off \
+    < <(exec yes)
+wait_for source
+moment 0.5
+stop source KILL
+seen zipper.err "'cut_off' .* is gone"
+start reader cat <"$out/slow"
+close slow
+ended sink 75 'no room: the sink exits 75'
+tells sink 'was cut after' 'no room: and says why, in the end'
+finish reader
 
 # Nobody says anything.
 start sink yomo-sfn -R 3 -z "$at" --session --session-idle 200ms -F lines

@@ -174,16 +174,16 @@ of_a_key_given_twice_the_last_value_counts(void **state)
 }
 
 static void
-our_own_keys_are_read_in_one_walk(void **state)
+what_zippers_look_at_is_read_in_one_walk(void **state)
 {
 	static const struct meta_pair pairs[] = {
 	    {{(const uint8_t *)META_SESSION, 12}, {(const uint8_t *)"s", 1}},
-	    {{(const uint8_t *)META_TID, 8}, {(const uint8_t *)"x", 1}},
+	    {{(const uint8_t *)META_TID, 8}, {(const uint8_t *)"1234", 4}},
+	    {{(const uint8_t *)META_TARGET, 11}, {(const uint8_t *)"x", 1}},
 	    {{(const uint8_t *)META_SESSION_END, 16},
 		{(const uint8_t *)"eof", 3}},
-	    {{(const uint8_t *)"yomo-tie", 8}, {(const uint8_t *)"y", 1}},
-	    {{(const uint8_t *)META_SOURCE_ID, 14}, {(const uint8_t *)"i", 1}},
-	    {{(const uint8_t *)META_TID, 8}, {(const uint8_t *)"1234", 4}},
+	    {{(const uint8_t *)"yomo-tarred", 11}, {(const uint8_t *)"y", 1}},
+	    {{(const uint8_t *)META_TARGET, 11}, {(const uint8_t *)"t", 1}},
 	};
 	const struct view bad = BYTES(0x82, 0xa1, 'a', 0xa1, '1');
 	struct meta_known k;
@@ -195,15 +195,13 @@ our_own_keys_are_read_in_one_walk(void **state)
 	assert_int_equal(meta_read(meta, &k), OK);
 	vectors_same(k.session, view_of("s"), "session");
 	vectors_same(k.session_end, view_of("eof"), "end");
-	vectors_same(k.source_id, view_of("i"), "source id");
-	vectors_same(k.tid, view_of("1234"), "tid");
-	assert_int_equal(k.target.len, 0);
+	vectors_same(k.target, view_of("t"), "target");
 	meta.len--;
 	assert_int_equal(meta_read(meta, &k), ERR_BAD);
 	assert_int_equal(k.session.len, 0);
 	assert_int_equal(meta_read(bad, &k), ERR_BAD);
 	assert_int_equal(meta_read((struct view){NULL, 0}, &k), OK);
-	assert_int_equal(k.tid.len, 0);
+	assert_int_equal(k.target.len, 0);
 }
 
 static void
@@ -299,7 +297,7 @@ main(void)
 	    cmocka_unit_test(only_maps_of_strings_are_metadata),
 	    cmocka_unit_test(a_map_cut_short_is_bad_at_every_byte),
 	    cmocka_unit_test(of_a_key_given_twice_the_last_value_counts),
-	    cmocka_unit_test(our_own_keys_are_read_in_one_walk),
+	    cmocka_unit_test(what_zippers_look_at_is_read_in_one_walk),
 	    cmocka_unit_test(an_empty_value_is_found),
 	    cmocka_unit_test(a_failed_step_leaves_the_walk_where_it_was),
 	    cmocka_unit_test(strings_of_any_length_come_back),

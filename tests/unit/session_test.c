@@ -366,6 +366,7 @@ a_cut_reaches_those_who_follow(void **state)
 	struct session_mark m;
 	struct meta_known k;
 	struct data_frame d;
+	struct view tid;
 
 	(void)state;
 	come(ID, TAG, 0, SESSION_GOES_ON);
@@ -375,7 +376,8 @@ a_cut_reaches_those_who_follow(void **state)
 	assert_int_equal(d.tag, TAG);
 	assert_int_equal(d.payload.len, 0);
 	assert_int_equal(meta_read(d.meta, &k), OK);
-	assert_int_equal(k.tid.len, AUTH_ID_SIZE);
+	assert_int_equal(meta_find(d.meta, META_TID, &tid), OK);
+	assert_int_equal(tid.len, AUTH_ID_SIZE);
 	assert_int_equal(k.target.len, 0);
 	assert_int_equal(session_mark(k.session, k.session_end, &m), OK);
 	assert_int_equal(session_judge(&reader, d.tag, &m), SESSION_NEXT);
