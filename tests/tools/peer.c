@@ -13,7 +13,7 @@
  *   -E          end the stream after the last byte
  *   -S          never open a stream
  *   -N          never give back what was received: the windows fill up
- *   -a NAME     protocol to offer (ALPN)
+ *   -a NAME     protocol to offer (ALPN; yomo)
  *   -u HEX      leave when this has been received
  *   -w TIME     leave after so long (10s; 0: never)
  *   -n COUNT    so many clients; -j COUNT: dial so many at once (16)
@@ -746,6 +746,7 @@ main(int argc, char *argv[])
 		    .type = CLIENT_SFN,
 		    .tag = 0x33,
 		    .version = FRAME_SPEC,
+		    .alpn = QUIC_ALPN_YOMO,
 		    .wait_ns = 10 * SECOND,
 		    .count = 1,
 		    .parallel = 16,
