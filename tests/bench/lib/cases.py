@@ -14,7 +14,6 @@ from .systems import Broker, Ngtcp2, Ours, Pipe, Relay, Yomo
 
 KIB, MIB = 1 << 10, 1 << 20
 DATA_MAX = 1536 * MIB  # of one transfer
-PROBE_MAX = 64 * MIB
 BULK = '4000000000'  # messages: more than any measurement takes
 
 
@@ -88,14 +87,20 @@ class Throughput(Case):
 
     def number(self, system, point):
         """As many messages as take the time we have."""
-        size = self.size(point)
+        most = max(20, DATA_MAX // (self.size(point) + 4))
         if (system.name, point) not in self.rates:
-            n = max(20, min(int(10000 * self.seconds), PROBE_MAX // size))
-            n = max(20, n // self.copies(point))
-            self.rates[system.name, point] = n / self.transfer(
-                system, point, n)['seconds']
+            self.rates[system.name, point] = self.probe(system, point, most)
         n = self.rates[system.name, point] * self.seconds
-        return rounded(max(20, min(n, DATA_MAX // (size + 4))))
+        return rounded(max(20, min(n, most)))
+
+    def probe(self, system, point, most):
+        """The rate, of ever more messages until that takes long enough."""
+        n = max(20, min(1000, most) // self.copies(point))
+        while True:
+            seconds = self.transfer(system, point, n)['seconds']
+            if seconds > self.seconds / 4 or n == most:
+                return n / seconds
+            n = min(most, int(n * max(2, min(20, self.seconds / 3 / seconds))))
 
     def sink(self, group, system, at, n, point):
         return system.sink(group, at, n)
@@ -387,7 +392,7 @@ class Syscalls(Case):
         return int(found.group(1))
 
     def measure(self, system, point):
-        n = max(1000, min(200000, PROBE_MAX * 2 // point))
+        n = max(1000, min(200000, 128 * MIB // point))
         with self.env.group() as g:
             hub = system.hub(g)
             sink = system.sink(g, hub.at, n)
