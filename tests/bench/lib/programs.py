@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -18,6 +19,37 @@ DEADLINE = 300  # seconds for one to do its work
 
 class Failed(Exception):
     """A measurement that did not come about; says why."""
+
+
+class Signals:
+    """SIGTERM and SIGINT end the run, but not between the start of a program and
+    our knowing of it, nor while we end one, or it would stay."""
+
+    def __init__(self):
+        self.held = False
+        self.pending = False
+
+    def listen(self):
+        for signo in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signo, self._on_signal)
+
+    def _on_signal(self, *_):
+        if not self.held:
+            sys.exit(1)
+        self.pending = True
+
+    @contextlib.contextmanager
+    def hold(self):
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+        if self.pending:
+            sys.exit(1)
+
+
+SIGNALS = Signals()
 
 
 def now_ns():
@@ -59,13 +91,15 @@ class Program:
         if ready:
             at = 2 if command[1] in ('source', 'sink', 'sfn', 'zipper') else 1
             command = command[:at] + [ready, str(w)] + command[at:]
-        self.process = subprocess.Popen(
-            command, stdin=stdin, stdout=stdout or self.out, stderr=self.log,
-            pass_fds=(w, *pass_fds), env=group.env, cwd=group.folder)
+        with SIGNALS.hold():
+            self.process = subprocess.Popen(
+                command, stdin=stdin, stdout=stdout or self.out,
+                stderr=self.log, pass_fds=(w, *pass_fds), env=group.env,
+                cwd=group.folder)
+            self.pid = self.process.pid
+            self.pidfd = os.pidfd_open(self.pid)
+            group.add(self)
         os.close(w)
-        self.pid = self.process.pid
-        self.pidfd = os.pidfd_open(self.pid)
-        group.add(self)
         try:
             if ready:
                 self._wait_ready(r)
@@ -169,11 +203,12 @@ class Group(contextlib.AbstractContextManager):
                 raise Failed(f'{p.name} ends with {p.status}: {p.errors()}')
 
     def __exit__(self, *_):
-        for p in reversed(self.members):
-            p.kill(signal.SIGKILL)
-        for p in self.members:
-            p.has_ended(PATIENCE)
-            p.close()
+        with SIGNALS.hold():
+            for p in reversed(self.members):
+                p.kill(signal.SIGKILL)
+            for p in self.members:
+                p.has_ended(PATIENCE)
+                p.close()
 
 
 class Environment:
