@@ -23,6 +23,7 @@ struct quiclink {
 	struct task task;
 	int64_t stream; /* -1: not open yet */
 	bool came;	/* bytes or fin in this turn */
+	bool filled;	/* or may be: quic is to ask for bytes */
 	bool moved;	/* something was acknowledged in this turn */
 	bool was_up;
 	bool ended;   /* down() was called */
@@ -145,6 +146,10 @@ step(void *arg)
 		k->moved = false;
 		l->ops->moved(l->arg);
 	}
+	if (k->filled && k->stream >= 0) {
+		k->filled = false;
+		quic_wake(k->q, k->stream);
+	}
 	if (!transmit(k))
 		task_post(k->loop, &k->task);
 	report_end(k);
@@ -194,8 +199,6 @@ on_ready(void *arg)
 	    view_equal(quic_alpn(k->q), view_of(QUIC_ALPN_OURS));
 	if (k->link.ops != NULL)
 		k->link.ops->up(k->link.arg);
-	if (k->stream >= 0)
-		quic_wake(k->q, k->stream); /* what was queued before */
 }
 
 static void *
@@ -206,7 +209,6 @@ on_accept(void *arg, int64_t id)
 	if (k->stream >= 0)
 		return NULL;
 	k->stream = id;
-	quic_wake(k->q, id); /* what was queued before */
 	return k;
 }
 
@@ -297,8 +299,7 @@ wake(struct link *l)
 {
 	struct quiclink *k = (struct quiclink *)l;
 
-	if (k->stream >= 0)
-		quic_wake(k->q, k->stream);
+	k->filled = true;
 	task_post(k->loop, &k->task);
 }
 
@@ -338,6 +339,7 @@ make(struct loop *loop)
 	k->link.kind = &kind;
 	k->loop = loop;
 	k->stream = -1;
+	k->filled = true; /* before we came */
 	k->timer = (struct timer){.fn = on_deadline, .arg = k};
 	k->task = (struct task){.fn = step, .arg = k};
 	k->waiter = (struct egress_waiter){.room = on_room, .arg = k};
