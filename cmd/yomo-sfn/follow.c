@@ -25,6 +25,13 @@ follow_take(struct follow *f, const void *from, uint32_t tag,
 }
 
 void
+follow_gap(struct follow *f, const void *from, const struct gap_frame *g)
+{
+	if (f->from == from)
+		session_gap(&f->reader, g->tag, g->messages);
+}
+
+void
 follow_lost(struct follow *f, const void *from)
 {
 	if (f->from == from)

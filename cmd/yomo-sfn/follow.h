@@ -26,6 +26,9 @@ bool follow_mark(const struct follow *f, const void *from,
 void follow_take(struct follow *f, const void *from, uint32_t tag,
     const struct session_mark *mark, uint64_t now);
 
+/* Of what from sends, messages of tag were lost. */
+void follow_gap(struct follow *f, const void *from, const struct gap_frame *g);
+
 /* from has lost its connection. */
 void follow_lost(struct follow *f, const void *from);
 

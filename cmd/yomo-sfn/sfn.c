@@ -144,6 +144,14 @@ rearm_idle(struct sfn *s)
 		timer_set(s->loop, &s->idle, loop_clock() + s->conf->idle_ns);
 }
 
+/* The session is: so are we. */
+static void
+stop_if_over(struct sfn *s)
+{
+	if (session_is_over(&s->follow.reader))
+		stop(s, EXIT_OK);
+}
+
 /* A session is open: not for ever in silence. */
 static void
 watch_session(struct sfn *s)
@@ -266,9 +274,8 @@ take_of_session(struct member *m, const struct framing_msg *msg)
 	}
 	if (v == SESSION_FOREIGN)
 		return true;
-	if (session_is_over(&f->reader))
-		stop(s, EXIT_OK);
-	else if (s->idle.index == 0)
+	stop_if_over(s);
+	if (s->phase == SFN_RUNNING && s->idle.index == 0)
 		watch_session(s);
 	return true;
 }
@@ -314,6 +321,18 @@ on_data(void *arg, const struct data_frame *d, const struct frame *f)
 	rearm_idle(s);
 	if (s->conf->count > 0 && s->messages >= s->conf->count)
 		stop(s, EXIT_OK);
+	return true;
+}
+
+static bool
+on_gap(void *arg, const struct gap_frame *g, const struct frame *f)
+{
+	struct member *m = arg;
+	struct sfn *s = m->sfn;
+
+	(void)f;
+	follow_gap(&s->follow, m, g);
+	stop_if_over(s);
 	return true;
 }
 
@@ -432,8 +451,7 @@ on_lost(void *arg)
 	struct sfn *s = m->sfn;
 
 	follow_lost(&s->follow, m);
-	if (session_is_over(&s->follow.reader))
-		stop(s, EXIT_OK);
+	stop_if_over(s);
 }
 
 static void
@@ -488,6 +506,7 @@ static const struct client_ops client_callbacks = {
     .ready = on_ready,
     .lost = on_lost,
     .data = on_data,
+    .gap = on_gap,
     .other = on_other,
     .room = on_client_room,
     .eof = on_eof,

@@ -61,6 +61,13 @@ break_session(struct source *s, const char *why)
 		s->status = EXIT_LOST;
 }
 
+/* Messages of the session have a lane of their own. */
+static int
+send(struct source *s, const struct data_frame *d)
+{
+	return client_send_session(s->client, stamp_session_id(&s->stamp), d);
+}
+
 /* The last message of the session says how it ended. */
 static void
 end_session(struct source *s)
@@ -68,11 +75,12 @@ end_session(struct source *s)
 	struct data_frame d = {.tag = s->conf->tag};
 	enum session_end how = s->broken ? SESSION_CUT : SESSION_EOF;
 
-	if (stamp_session_end(&s->stamp, how, &d.meta) == OK &&
-	    client_send(s->client, &d) == OK)
-		return;
-	log_error("out of memory for the end of the session");
-	s->status = EXIT_SYSTEM;
+	if (stamp_session_end(&s->stamp, how, &d.meta) != OK ||
+	    send(s, &d) != OK) {
+		log_error("out of memory for the end of the session");
+		s->status = EXIT_SYSTEM;
+	}
+	client_end_session(s->client, d.tag, stamp_session_id(&s->stamp));
 }
 
 /* No more input: what was taken goes out, then we are done. */
@@ -152,7 +160,7 @@ send_message(struct source *s, const struct framing_msg *m)
 		d.tag = m->tag;
 	if ((r = stamp_next(&s->stamp, m->meta, &d.meta)) != OK)
 		return r;
-	return client_send(s->client, &d);
+	return send(s, &d);
 }
 
 /*

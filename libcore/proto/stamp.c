@@ -240,6 +240,13 @@ stamp_session(struct stamp *s)
 	return put_plain(s);
 }
 
+struct view
+stamp_session_id(const struct stamp *s)
+{
+	return (struct view){
+	    s->session.mark, s->mark > 0 ? SESSION_ID_SIZE : 0};
+}
+
 int
 stamp_session_end(struct stamp *s, enum session_end how, struct view *out)
 {

@@ -42,6 +42,8 @@ int stamp_adopt(struct stamp *s, struct view source_id, struct view tid);
 /* From now on messages are those of one session, whatever they bring.
  * ERR_NOMEM. */
 int stamp_session(struct stamp *s);
+/* Its id; empty: there is none. */
+struct view stamp_session_id(const struct stamp *s);
 
 /*
  * The map for the session's empty last message, as stamp_next(); no message

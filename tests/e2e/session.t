@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 71
+plan 73
 
 seq 200000 >"$out/numbers"
 mkdir "$out/tree" "$out/tree/empty"
@@ -62,6 +62,11 @@ run sink yomo-sfn --session -F lines < <(edited 5,6d)
 is "$(status sink) $(tail -n 1 "$out/sink.out")" '75 4' \
     'two messages are lost: a sink stops there'
 tells sink 'lacks 2 messages after 4' 'and says how many'
+run sink yomo-sfn --session -F lines \
+    < <(edited '5i {"gap":{"messages":3,"bytes":9},"tag":51}')
+is "$(status sink) $(tail -n 1 "$out/sink.out")" '75 4' \
+    'a gap is told: a sink stops there'
+tells sink 'lacks 3 messages after 4' 'and says so'
 run sink yomo-sfn --session -F lines < <(edited 3p)
 is "$(status sink)" 75 'a message comes twice: a sink fails'
 tells sink 'repeats itself after 3' 'and says where'

@@ -278,8 +278,10 @@ messages_of_a_session_are_counted(void **state)
 
 	(void)state;
 	begin("there", extra, COUNT(extra));
+	assert_int_equal(stamp_session_id(&s).len, 0);
 	assert_int_equal(stamp_session(&s), OK);
 	assert_int_equal(place(NOTHING, first), 0);
+	assert_true(view_equal(stamp_session_id(&s), view_of(first)));
 	for (i = 1; i < 1200; i++) {
 		assert_int_equal(
 		    place(i % 7 == 0 ? map_of(&own, 1) : NOTHING, id), i);
