@@ -15,6 +15,7 @@ import subprocess
 from .programs import Failed, free_port, wait_listening
 
 TAG = '0x33'
+BEFORE = os.environ.get('BENCH_BEFORE', '')
 
 
 class System:
@@ -26,6 +27,10 @@ class System:
 
     def __init__(self, env):
         self.env = env
+
+    def is_wanted(self):
+        """Also where nobody asks for it by name."""
+        return True
 
     def missing(self):
         """Why it cannot be measured here; None if it can."""
@@ -98,12 +103,16 @@ class Ours(Yomo):
     name = 'ours'
     title = 'yomo (this)'
     needs = ('yomo-zipper', 'yomo-sfn', 'yomo-source')
+    folder = ''
+
+    def program(self, name):
+        return os.path.join(self.folder, name)
 
     def version(self):
-        return self.first_line('yomo-zipper', '--version')
+        return self.first_line(self.program('yomo-zipper'), '--version')
 
     def hub(self, group):
-        p = group.start(['yomo-zipper', '-l', '127.0.0.1:0'])
+        p = group.start([self.program('yomo-zipper'), '-l', '127.0.0.1:0'])
         return Hub(p, listening_on(p))
 
     def sink(self, group, at, n, tags=TAG, only=0, timed=False):
@@ -117,11 +126,23 @@ class Ours(Yomo):
         return Sink(counter, sfn)
 
     def observer(self, at, tags):
-        return ['yomo-sfn', '-q', '-z', at, '-t', tags, '-F', 'len32']
+        return [self.program('yomo-sfn'), '-q', '-z', at, '-t', tags, '-F',
+                'len32']
 
     def source(self, group, at, stdin, tag=TAG, hurry=False):
-        return group.start(['yomo-source', '-q', '-z', at, '-t', tag, '-F',
-                            'len32'], stdin=stdin)
+        return group.start([self.program('yomo-source'), '-q', '-z', at, '-t',
+                            tag, '-F', 'len32'], stdin=stdin)
+
+
+class Before(Ours):
+    """The programs of another build, as of an older commit."""
+    name = 'before'
+    title = 'yomo, before'
+    folder = BEFORE
+    needs = tuple(os.path.join(BEFORE, name) for name in Ours.needs)
+
+    def is_wanted(self):
+        return BEFORE != ''
 
 
 class Go(Yomo):
@@ -317,4 +338,4 @@ class Ngtcp2(System):
         return json.loads(source.output()), json.loads(sink.output())
 
 
-ALL = (Ours, Go, Nats, NatsTls, Mosquitto, Pipe, PipeTls, Ngtcp2)
+ALL = (Ours, Before, Go, Nats, NatsTls, Mosquitto, Pipe, PipeTls, Ngtcp2)
