@@ -71,10 +71,10 @@ struct quic {
 	struct quic_streams streams;
 	struct quic_streams ready; /* round robin */
 	size_t fins_unsure;
-	uint64_t now;	/* the latest time heard of */
-	bool entered;	/* ngtcp2 is at work: it must not be entered again */
-	bool completed; /* the handshake, as far as we see */
-	bool finished;	/* and what we had to say in it is written */
+	uint64_t now;	  /* the latest time heard of */
+	bool entered;	  /* ngtcp2 is at work: it must not be entered again */
+	bool completed;	  /* the handshake, as far as we see */
+	bool finished;	  /* and what we had to say in it is written */
 	uint64_t unpaced; /* bytes sent since pacing was last reckoned */
 	struct quic_mtu mtu;
 	struct quic_held *held;
