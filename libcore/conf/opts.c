@@ -41,6 +41,23 @@ takes_value(const struct opt *o)
 	return o->kind != OPT_FLAG && o->kind != OPT_COUNT;
 }
 
+/* "[=N]": it may be left out, and then is: */
+#define LEFT_OUT "1"
+
+static bool
+is_optional(const struct opt *o)
+{
+	return takes_value(o) && o->arg[0] == '[';
+}
+
+static int
+has_arg(const struct opt *o)
+{
+	if (!takes_value(o))
+		return no_argument;
+	return is_optional(o) ? optional_argument : required_argument;
+}
+
 /* --help and --version stand for no field of a conf. */
 static bool
 has_field(const struct opt *o)
@@ -72,9 +89,8 @@ line_init(struct line *l, const struct opt *opts, int argc, char *argv[])
 	*to++ = '+';
 	*to++ = ':';
 	for (i = 0; opts[i].name != NULL; i++) {
-		l->longs[i] = (struct option){opts[i].name,
-		    takes_value(&opts[i]) ? required_argument : no_argument,
-		    NULL, VAL_BASE + (int)i};
+		l->longs[i] = (struct option){
+		    opts[i].name, has_arg(&opts[i]), NULL, VAL_BASE + (int)i};
 		if (opts[i].letter == 0)
 			continue;
 		*to++ = (char)opts[i].letter;
@@ -136,7 +152,8 @@ left(const struct opt *o, char *out, size_t size)
 	if (o->letter != 0)
 		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
 	return snprintf(out, size, "  %s--%s%s%s", letter, o->name,
-	    o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
+	    o->arg == NULL || is_optional(o) ? "" : " ",
+	    o->arg != NULL ? o->arg : "");
 }
 
 /* Print text in the column that starts at indent, where the cursor is. */
@@ -228,11 +245,11 @@ apply(const struct opt *o, void *conf, char *value)
 	char why[STORE_WHY];
 	int r;
 
-	if (value == NULL) {
+	if (!takes_value(o)) {
 		store_flag(o, conf, true);
 		return;
 	}
-	r = store_text(o, conf, value, why);
+	r = store_text(o, conf, value != NULL ? value : LEFT_OUT, why);
 	/* leave no secret where ps(1) shows it; the name of a file is none */
 	if ((o->kind == OPT_SECRET || o->kind == OPT_SECRETS) && *value != '@')
 		explicit_bzero(value, strlen(value));

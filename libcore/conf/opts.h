@@ -45,8 +45,10 @@ struct opt {
 	int letter;	  /* 'z', or 0: long only */
 	const char *name; /* without --; NULL ends the table */
 	enum opt_kind kind;
-	size_t offset;	  /* of the field in the program's struct */
-	const char *arg;  /* "ADDR" in help; NULL for flags and counts */
+	size_t offset; /* of the field in the program's struct */
+	/* "ADDR" in help; NULL for flags and counts; "[=N]" where the value may
+	 * be left out, which is as 1. */
+	const char *arg;
 	const char *help; /* one line */
 	/*
 	 * OPT_CALL: put value into conf.  Other kinds: NULL, or look at value

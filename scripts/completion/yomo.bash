@@ -7,9 +7,10 @@
 # Lines "letter long argument", "-" for what there is not.
 _yomo_options() {
 	"$1" --help 2>/dev/null | awk '
-		match($0, /^  (-., |    )--[a-z0-9-]+( [^ ]+)?(  |$)/) {
+		match($0, /^  (-., |    )--[a-z0-9-]+(\[=[^ ]+\]| [^ ]+)?(  |$)/) {
 			n = split(substr($0, 1, RLENGTH), word, " ")
 			i = word[1] ~ /^-[^-]/ ? 2 : 1
+			sub(/\[.*/, "", word[i]) # the value may be left out
 			letter = i == 2 ? substr(word[1], 1, 2) : "-"
 			print letter, word[i], i == n ? "-" : word[i + 1]
 		}'

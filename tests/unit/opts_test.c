@@ -32,6 +32,7 @@ struct toy {
 	struct opt_list words;
 	struct tag_set tags;
 	struct opt_secrets tokens;
+	uint32_t wait;
 	char called[64];
 };
 
@@ -63,6 +64,7 @@ static const struct opt toy_opts[] = {
 	"a help that is longer than what is left of the line goes on below",
 	NULL},
     {0, "call", OPT_CALL, 0, "TEXT", "a call", parse_call},
+    {0, "wait", OPT_U32, AT(wait), "[=N]", "a number, or none", NULL},
     COMMON_CLIENT_OPTS,
     COMMON_OPTS,
     {0},
@@ -207,6 +209,20 @@ every_kind_is_read_from_the_line(void **state)
 	assert_null(t.words.v[2]);
 	assert_int_equal(tag_set_count(&t.tags), 3);
 	assert_string_equal(t.called, "ab");
+	toy_fini(&t);
+}
+
+static void
+a_value_may_be_left_out_where_that_has_a_meaning(void **state)
+{
+	struct toy t;
+
+	(void)state;
+	assert_string_equal(READ(&t, "--wait", "2"), "2");
+	assert_int_equal(t.wait, 1);
+	toy_fini(&t);
+	assert_null(READ(&t, "--wait=2"));
+	assert_int_equal(t.wait, 2);
 	toy_fini(&t);
 }
 
@@ -535,6 +551,7 @@ help_fits_the_screen_and_shows_every_option(void **state)
 	}
 	assert_non_null(strstr(said, "\n  -z, --zipper ADDR"));
 	assert_non_null(strstr(said, "\n      --ca FILE"));
+	assert_non_null(strstr(said, "\n      --wait[=N] "));
 	assert_non_null(strstr(said, "-NAME\n                            "
 				     "  a help that is longer than"));
 	line = strtok_r(said, "\n", &save);
@@ -630,6 +647,7 @@ main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_kind_is_read_from_the_line),
+	    cmocka_unit_test(a_value_may_be_left_out_where_that_has_a_meaning),
 	    cmocka_unit_test_setup(every_kind_is_read_from_a_file, forget),
 	    cmocka_unit_test_setup(a_malformed_file_is_refused, forget),
 	    cmocka_unit_test(the_line_wins_over_the_file_wherever_it_is_named),
