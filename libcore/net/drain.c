@@ -82,16 +82,28 @@ tell_room(struct drain *d)
 	d->ops->room(d->arg);
 }
 
+/* Tell how much was written, of had bytes that waited. */
+static void
+tell_written(struct drain *d, size_t had)
+{
+	if (had > d->out.len && d->ops->written != NULL)
+		d->ops->written(d->arg, had - d->out.len);
+}
+
 /* Every event ends here: write what waits, then finish or ask for more. */
 static void
 step(struct drain *d)
 {
+	size_t had = d->out.len;
 	int r;
 
 	if (d->out.len > 0 && !d->blocked && (r = write_once(d)) != OK) {
 		end(d, r);
 		return;
 	}
+	tell_written(d, had);
+	if (d->state == DRAIN_CLOSED)
+		return;
 	tell_room(d);
 	if (d->state == DRAIN_CLOSED)
 		return;

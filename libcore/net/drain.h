@@ -15,6 +15,8 @@
 struct drain_ops {
 	/* After drain_full() said true, or drain_ask(): there is room. */
 	void (*room)(void *arg);
+	/* n bytes more have been written.  May be NULL. */
+	void (*written)(void *arg, size_t n);
 	/*
 	 * Called once, last.  OK: drain_finish() is complete.  ERR_GONE: the
 	 * reader is gone (EPIPE).  ERR_SYS: writing failed, said in the log.

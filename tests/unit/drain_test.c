@@ -19,7 +19,8 @@
 static struct loop *l;
 static struct drain *drain;
 static int rooms, ended, end_result;
-static bool close_in_room, close_in_end;
+static size_t written;
+static bool close_in_room, close_in_end, close_in_written;
 
 static void
 on_room(void *arg)
@@ -28,6 +29,19 @@ on_room(void *arg)
 	assert_int_equal(ended, 0);
 	rooms++;
 	if (close_in_room) {
+		drain_close(drain);
+		drain = NULL;
+	}
+}
+
+static void
+on_written(void *arg, size_t n)
+{
+	assert_ptr_equal(arg, &drain);
+	assert_int_equal(ended, 0);
+	assert_true(n > 0);
+	written += n;
+	if (close_in_written) {
 		drain_close(drain);
 		drain = NULL;
 	}
@@ -46,15 +60,17 @@ on_end(void *arg, int r)
 	}
 }
 
-static const struct drain_ops ops = {.room = on_room, .end = on_end};
+static const struct drain_ops ops = {
+    .room = on_room, .written = on_written, .end = on_end};
 
 static int
 setup(void **state)
 {
 	(void)state;
 	ends_allow();
-	close_in_room = close_in_end = false;
+	close_in_room = close_in_end = close_in_written = false;
 	rooms = ended = 0;
+	written = 0;
 	end_result = 1;
 	return loop_new(&l);
 }
@@ -350,6 +366,7 @@ no_byte_is_lost_or_doubled_on_the_way_to_a_slow_reader(void **state)
 			assert_int_equal(
 			    fcntl(ends.w, F_GETFL) & O_NONBLOCK, 0);
 		for (sent = len = 0; len < all;) {
+			assert_int_equal(written + drain_waiting(drain), sent);
 			n = rnd() % 30000;
 			n = n < all - sent ? n : all - sent;
 			if (n > 0 && !drain_full(drain)) {
@@ -367,6 +384,7 @@ no_byte_is_lost_or_doubled_on_the_way_to_a_slow_reader(void **state)
 			len += got > 0 ? (size_t)got : 0;
 		}
 		run_to_end(OK);
+		assert_int_equal(written, all);
 		assert_memory_equal(in, data, all);
 		teardown(state);
 		ends_close(&ends);
@@ -458,18 +476,19 @@ closing_within_a_callback_is_the_last_one(void **state)
 {
 	int i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		ends_pipe(&ends);
 		close_in_room = i == 0;
 		close_in_end = i == 1;
+		close_in_written = i == 2;
 		open_drain(ends.w, 1);
 		put("x");
 		assert_true(drain_full(drain));
 		drain_finish(drain);
 		turns_run(l, 4);
 		assert_null(drain);
-		assert_int_equal(rooms, 1);
-		assert_int_equal(ended, i);
+		assert_int_equal(rooms, i < 2);
+		assert_int_equal(ended, i == 1);
 		teardown(state);
 		ends_close(&ends);
 		setup(state);
