@@ -41,6 +41,8 @@ static const struct opt options[] = {
 	"take one session, and end as it does", NULL},
     {0, "session-idle", OPT_DURATION, AT(session_idle_ns), "TIME",
 	"its silence that is taken for its end (30s; 0: none)", NULL},
+    {0, "fail-on-loss", OPT_FLAG, AT(fail_on_loss), NULL,
+	"exit with 75 if messages were lost on the way", NULL},
     {'T', "target", OPT_STRING, AT(target), "NAME",
 	"also take messages for this target", NULL},
     {0, "mode", OPT_CHOICE, AT(mode), "pipe", "how the function is run (pipe)",

@@ -57,6 +57,7 @@ struct sfn {
 	uint64_t messages;
 	uint64_t bytes;
 	uint64_t unobserved; /* frames that a sink on a pipe dropped */
+	uint64_t missing;    /* messages that were lost before us, as told */
 	uint64_t answers;
 	int status;
 	struct process_wish wish; /* to end */
@@ -324,15 +325,28 @@ on_data(void *arg, const struct data_frame *d, const struct frame *f)
 	return true;
 }
 
+/* Messages for us were lost: as a message, where the format can show it. */
 static bool
 on_gap(void *arg, const struct gap_frame *g, const struct frame *f)
 {
 	struct member *m = arg;
 	struct sfn *s = m->sfn;
+	struct framing_msg msg = {
+	    .has_gap = true, .gap = *g, .whole = f->whole};
 
-	(void)f;
-	follow_gap(&s->follow, m, g);
-	stop_if_over(s);
+	if (is_pipe(s) && !tag_set_has(&s->conf->tags, g->tag))
+		return pass(m, f);
+	if (!s->conf->session && !put(s, &msg))
+		return false;
+	if (s->missing == 0)
+		log_info("messages of tag 0x%" PRIx32
+			 " were lost before they came here",
+		    g->tag);
+	s->missing += g->messages;
+	if (s->conf->session) {
+		follow_gap(&s->follow, m, g);
+		stop_if_over(s);
+	}
 	return true;
 }
 
@@ -363,9 +377,13 @@ on_answer(void *arg, const struct framing_msg *m)
 	};
 	int r;
 
+	if (m->has_gap && !is_pipe(s))
+		return; /* what it was told, it repeats: no observer's loss */
 	s->answers++;
 	if (m->whole.len > 0)
-		r = m->has_tag ? client_forward(c, m->tag, m->whole) : ERR_BAD;
+		r = m->has_tag || m->has_gap
+			? client_forward(c, m->tag, m->whole)
+			: ERR_BAD;
 	else if ((r = stamp_next(&s->stamp, m->meta, &d.meta)) == OK)
 		r = client_send(c, &d);
 	if (r == OK)
@@ -513,15 +531,43 @@ static const struct client_ops client_callbacks = {
     .done = on_done,
 };
 
-/* --- signals --- */
+/* --- what is said of it --- */
+
+/* Messages for us that nobody had, as far as we know. */
+static uint64_t
+count_lost(const struct sfn *s)
+{
+	uint64_t n = s->missing;
+	size_t i;
+
+	for (i = 0; i < s->n_members; i++)
+		if (s->members[i].client != NULL)
+			n += client_counts(s->members[i].client).untaken;
+	return n;
+}
+
+/* The exit status, after the loop. */
+static int
+judge_loss(const struct sfn *s, int status)
+{
+	uint64_t n = count_lost(s);
+
+	if (n == 0)
+		return status;
+	log_info("%" PRIu64 " messages were lost on their way here", n);
+	return status == EXIT_OK && s->conf->fail_on_loss ? EXIT_LOST : status;
+}
 
 static void
 report(const struct sfn *s)
 {
 	log_info("%" PRIu64 " messages of %" PRIu64 " bytes taken, %" PRIu64
-		 " answers, %" PRIu64 " unobserved frames dropped",
-	    s->messages, s->bytes, s->answers, s->unobserved);
+		 " lost before, %" PRIu64 " answers, %" PRIu64
+		 " unobserved frames dropped",
+	    s->messages, s->bytes, count_lost(s), s->answers, s->unobserved);
 }
+
+/* --- signals --- */
 
 static void
 on_signal(void *arg, int signo)
@@ -694,7 +740,7 @@ sfn_run(const struct sfn_conf *conf)
 		tear_down(&s);
 		return exit_for(r);
 	}
-	status = loop_run(s.loop);
+	status = judge_loss(&s, loop_run(s.loop));
 	if (s.unobserved > 0)
 		log_debug("%" PRIu64 " frames of tags not observed dropped",
 		    s.unobserved);

@@ -22,6 +22,7 @@ struct sfn_conf {
 	uint32_t out_tag;
 	bool has_out_tag;
 	bool allow_loop;
+	bool fail_on_loss;
 	enum framing_kind format;
 	uint64_t block; /* of raw answers; 0: as they come */
 	enum sfn_mode mode;

@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 33
+plan 41
 
 seq 3 | yomo-source -F lines >"$out/three"
 
@@ -137,3 +137,29 @@ seq 100000 >"$out/seq"
 yomo-source -F lines <"$out/seq" | yomo-sfn -o 0x34 -F lines -- cat |
     yomo-sfn -t 0x34 -F lines -- cat >"$out/chain"
 same chain seq 'a hundred thousand messages pass two functions in order'
+
+# What was lost on the way stands where it was lost, if the format can show it.
+gap='{"gap":{"messages":3,"bytes":120},"tag":51}'
+printf '%s\n' '{"tag":51,"data":"a"}' "$gap" '{"tag":51,"data":"b"}' \
+    '{"gap":{"messages":9,"bytes":9},"tag":52}' | yomo-source -F json >"$out/gaps"
+without_meta() { sed 's/"meta":{[^}]*},//' "$@"; }
+run shown yomo-sfn -F json <"$out/gaps"
+is "$(status shown) $(without_meta "$out/shown.out" | tr '\n' ' ')" \
+    '0 {"tag":51,"data":"a"} '"$gap"' {"tag":51,"data":"b"} ' \
+    'a loss is a line in json'
+like "$(cat "$out/shown.err")" ' 3 messages were lost' 'and is said'
+yomo-sfn -t 51,52 -F frames <"$out/gaps" >"$out/frames"
+same frames gaps 'in frames it is a frame'
+is "$(yomo-sfn <"$out/gaps" 2>"$out/plain.err")" ab 'elsewhere it is not seen'
+run strict yomo-sfn --fail-on-loss <"$out/gaps"
+is "$(status strict) $(cat "$out/strict.out")" '75 ab' \
+    '--fail-on-loss is for the exit status'
+run other yomo-sfn -t 0x99 --fail-on-loss <"$out/gaps"
+is "$(status other)" 0 'a loss of others is none of ours'
+yomo-sfn -t 52 -o 0x60 -- cat <"$out/gaps" 2>"$out/between.err" |
+    yomo-sfn -F json 2>>"$out/between.err" | without_meta >"$out/passed"
+is "$(sed -n 2p "$out/passed")" "$gap" 'a pipe passes on what is for others'
+yomo-sfn -o 0x60 -F json -- cat <"$out/gaps" 2>"$out/told.err" |
+    yomo-sfn -t 51,0x60 -F json 2>>"$out/told.err" | without_meta \
+    >"$out/told"
+is "$(sed -n 2p "$out/told")" "$gap" 'and a function is told'
