@@ -68,6 +68,12 @@ outq_fits(const struct outq *q, const struct slab *slab, size_t len)
 	return q->n == q->n_gaps || q->charge + cost(q, slab, len) <= q->limit;
 }
 
+bool
+outq_has_slack(const struct outq *q)
+{
+	return q->n == q->n_gaps || q->charge <= q->limit / 2;
+}
+
 static int
 grow(struct outq *q)
 {
@@ -295,6 +301,25 @@ hand_on_charge(struct outq *q, size_t i)
 	e->charge = 0;
 }
 
+/* The first entry of which nothing was sent. */
+static size_t
+first_unsent(const struct outq *q)
+{
+	return q->sent > 0 ? q->next + 1 : q->next;
+}
+
+/* Take e out; a hole stays. */
+static void
+take_out(struct outq *q, struct outq_entry *e)
+{
+	q->n_gaps -= e->is_gap;
+	q->bytes -= e->len;
+	q->unsent -= e->len;
+	q->charge -= e->charge + sizeof(*e);
+	slab_unref(e->slab);
+	*e = (struct outq_entry){0};
+}
+
 static void
 pop(struct outq *q)
 {
@@ -381,6 +406,14 @@ outq_drop_first(struct outq *q)
 	pop(q);
 }
 
+void
+outq_drop_last(struct outq *q)
+{
+	assert(q->n > first_unsent(q));
+	take_out(q, outq_at(q, q->n - 1));
+	q->n--;
+}
+
 struct outq_loss
 outq_left(const struct outq *q)
 {
@@ -403,13 +436,6 @@ outq_trim(struct outq *q)
 {
 	if (q->n == 0)
 		give_back(q);
-}
-
-/* The first entry of which nothing was sent. */
-static size_t
-first_unsent(const struct outq *q)
-{
-	return q->sent > 0 ? q->next + 1 : q->next;
 }
 
 static bool
@@ -470,18 +496,6 @@ outq_gap(struct outq *q, uint32_t tag, struct outq_loss loss)
 		return ERR_NOMEM;
 	q->n_gaps++;
 	return OK;
-}
-
-/* Take e out; a hole stays. */
-static void
-take_out(struct outq *q, struct outq_entry *e)
-{
-	q->n_gaps -= e->is_gap;
-	q->bytes -= e->len;
-	q->unsent -= e->len;
-	q->charge -= e->charge + sizeof(*e);
-	slab_unref(e->slab);
-	*e = (struct outq_entry){0};
 }
 
 static void

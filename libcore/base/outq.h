@@ -83,6 +83,9 @@ void outq_fini(struct outq *q);
  */
 bool outq_fits(const struct outq *q, const struct slab *slab, size_t len);
 
+/* Half of the limit is free: time to wake those who wait for room. */
+bool outq_has_slack(const struct outq *q);
+
 /*
  * Queue a range.  Shares or copies.  The limit is the caller's to ask for:
  * control frames go over it.  ERR_NOMEM
@@ -120,8 +123,9 @@ void outq_acked(struct outq *q, size_t n);
 void outq_restart(
     struct outq *q, size_t (*whole)(struct view bytes, size_t sent));
 
-/* Forget the oldest entry, of which nothing was sent. */
+/* Forget the oldest entry, or the newest, of which nothing was sent. */
 void outq_drop_first(struct outq *q);
+void outq_drop_last(struct outq *q);
 
 /* The messages in it, whose last entry's bytes were not all acknowledged. */
 struct outq_loss outq_left(const struct outq *q);

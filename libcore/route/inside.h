@@ -17,8 +17,10 @@ struct sub {
 	struct observer *observer;
 	uint32_t tag;
 	struct topic *topic; /* NULL: all tags */
+	bool is_listed;
 	enum policy asked;
 	enum policy policy;    /* the weaker one of asked and the tag's */
+	struct member *member; /* NULL: for itself, and in topic's list */
 	struct outlet *outlet; /* for runs of no session, once there is one */
 	uint32_t owed_tag;     /* of owed */
 	struct outq_loss owed; /* to be told before anything else */
@@ -27,10 +29,29 @@ struct sub {
 	UT_hash_handle hh;
 };
 
+struct stock;
+TAILQ_HEAD(stocks, stock);
+
+/* Those who share the messages of a tag: group.c. */
+struct group {
+	struct topic *topic;
+	char *name;
+	struct members members; /* not retired; whose turn it is comes first */
+	size_t n;		/* the retired, too */
+	struct stocks left;	/* none of them empty */
+	struct member *choice;	/* of group_obstacle(); NULL: nobody wants it */
+	struct outlet *door;	/* where senders wait for any of the members */
+	TAILQ_ENTRY(group) link;
+};
+TAILQ_HEAD(groups, group);
+
 /* A tag that somebody observes. */
 struct topic {
 	uint32_t tag;
+	struct router *router;
 	struct subs subs;
+	struct groups groups;
+	uint32_t n; /* observers, the members of groups among them */
 	UT_hash_handle hh;
 };
 
@@ -47,10 +68,12 @@ struct router {
 	struct topic *last; /* that was looked up: runs come in a row */
 	struct sub *subs;   /* by observer and tag */
 	struct subs everything;
+	uint32_t n_everything;
 	TAILQ_HEAD(, observer) observers;
 	struct hold *hold;
 	struct quiet quiet[ROUTER_QUIET];
 	struct router_counts counts;
+	uint64_t now; /* when it was last told */
 };
 
 /* --- policy.c --- */
@@ -66,12 +89,17 @@ enum policy policy_weaker(enum policy a, enum policy b);
 struct topic *topic_find(struct router *r, uint32_t tag);
 /* NULL: no memory. */
 struct topic *topic_make(struct router *r, uint32_t tag);
+/* There are so many observers more; say so to who asked. */
+void topic_count(struct topic *t, int more);
 void topic_drop_if_unused(struct router *r, struct topic *t);
 
 /* NULL: o does not observe tag. */
 struct sub *sub_find(struct router *r, struct observer *o, uint32_t tag);
-/* t may be NULL: all tags.  NULL: no memory. */
+/* In no list yet.  t may be NULL: all tags.  NULL: no memory. */
 struct sub *sub_new(struct router *r, struct observer *o, struct topic *t);
+/* s gets each message itself, or no longer does. */
+void sub_enlist(struct sub *s);
+void sub_delist(struct sub *s);
 /* The topic goes, too, if nobody else observes it. */
 void sub_free(struct router *r, struct sub *s);
 /* The policy that holds for tag, which s is for. */
@@ -81,19 +109,57 @@ enum policy sub_policy(const struct sub *s, uint32_t tag);
 
 /* Whether o is among those a message with that target is for. */
 bool outlet_is_wanted(const struct observer *o, struct view target);
-/* Where the run goes to s; NULL: no memory. */
-struct outlet *outlet_for(struct sub *s, const struct run *run);
+/* Where s gets messages of tag and session; NULL: no memory. */
+struct outlet *outlet_of(struct sub *s, uint32_t tag, struct view session);
 /*
  * Queue the run for s; policy says what to do if there is no room.  What is
  * lost by it is counted and told.
  */
 void outlet_deliver(
     struct sub *s, enum policy policy, const struct run *run, uint64_t now);
+/* False: no memory. */
+bool outlet_push(
+    struct outlet *outlet, enum policy policy, const struct run *run);
+/* Count the run as lost by s, and tell; outlet may be NULL. */
+void outlet_lose(
+    struct sub *s, struct outlet *outlet, const struct run *run, uint64_t now);
+void outlet_count_loss(struct observer *o, struct outq_loss loss, uint64_t now);
 /* Send o away, once. */
 void outlet_evict(struct observer *o);
 /* Tell what could not be told for lack of memory; false: still cannot. */
 bool outlet_settle(struct sub *s);
 /* Who waits again comes after all who have not had their turn. */
 void outlet_resume(struct outlet *outlet);
+
+/* --- group.c: where s->member is not NULL, but for the first two --- */
+
+/* Whether s is in the group of that name. */
+bool group_is(const struct sub *s, const char *name);
+/* Let s be in it, and nowhere else; group_set() is next.  ERR_NOMEM */
+int group_enter(struct sub *s, const char *name);
+/* Let it have so many not taken, and get messages again if it was retired. */
+void group_set(struct sub *s, unsigned prefetch);
+/* It is in its place: there is room for what others wait with. */
+void group_ready(struct sub *s);
+/* Give it nothing new; false: it has taken everything, and may quit. */
+bool group_retire(struct sub *s);
+/* What it has not taken goes to others, or is lost. */
+void group_quit(struct sub *s);
+/* What was held for it: each message for anybody in its group. */
+void group_inherit(struct sub *s, const struct run *run);
+
+/* s has an outlet now. */
+void group_take_outlet(struct sub *s);
+/* No sub has this outlet any more. */
+void group_close(struct router *r, struct outlet *outlet);
+/* There may be room again at the members that have this outlet. */
+void group_wake(struct outlet *outlet);
+/* They have been idle. */
+void group_trim(struct outlet *outlet);
+
+/* Who has no room for the run and is to be waited for; or NULL. */
+struct outlet *group_obstacle(struct group *g, const struct run *run);
+/* Queue the run, for which there was no obstacle; false: nobody wants it. */
+bool group_deliver(struct group *g, const struct run *run, uint64_t now);
 
 #endif /* ROUTE_INSIDE_H */

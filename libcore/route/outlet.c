@@ -57,14 +57,17 @@ outlet_is_wanted(const struct observer *o, struct view target)
 }
 
 struct outlet *
-outlet_for(struct sub *s, const struct run *run)
+outlet_of(struct sub *s, uint32_t tag, struct view session)
 {
 	struct observer *o = s->observer;
 
-	if (run->session.len > 0 || s->topic == NULL)
-		return o->outlet(o->arg, run->tag, run->session);
-	if (s->outlet == NULL)
-		s->outlet = o->outlet(o->arg, run->tag, run->session);
+	if (session.len > 0 || s->topic == NULL)
+		return o->outlet(o->arg, tag, session);
+	if (s->outlet == NULL) {
+		s->outlet = o->outlet(o->arg, tag, session);
+		if (s->outlet != NULL && s->member != NULL)
+			group_take_outlet(s);
+	}
 	return s->outlet;
 }
 
@@ -78,8 +81,8 @@ outlet_evict(struct observer *o)
 	o->evict(o->arg);
 }
 
-static void
-count_loss(struct observer *o, struct outq_loss loss, uint64_t now)
+void
+outlet_count_loss(struct observer *o, struct outq_loss loss, uint64_t now)
 {
 	struct router_counts *c = &o->router->counts;
 
@@ -143,18 +146,27 @@ tell(struct sub *s, struct outlet *outlet, uint32_t tag, struct outq_loss loss)
 		o->owes = true;
 }
 
+void
+outlet_lose(
+    struct sub *s, struct outlet *outlet, const struct run *run, uint64_t now)
+{
+	const struct outq_loss all = {run->count, run->len};
+
+	outlet_count_loss(s->observer, all, now);
+	tell(s, outlet, run->tag, all);
+}
+
 bool
 outlet_settle(struct sub *s)
 {
-	const struct run run = {.tag = s->owed_tag};
-
-	return s->owed.messages == 0 || pay(s, outlet_for(s, &run));
+	return s->owed.messages == 0 ||
+	       pay(s, outlet_of(s, s->owed_tag, (struct view){0}));
 }
 
 /* --- queueing --- */
 
-static bool
-push(struct outlet *outlet, enum policy policy, const struct run *run)
+bool
+outlet_push(struct outlet *outlet, enum policy policy, const struct run *run)
 {
 	const struct outq_range range = {.slab = run->slab,
 	    .off = run->off,
@@ -185,7 +197,7 @@ drop_old(struct outlet *outlet, const struct run *run, uint64_t now)
 	outlet->queued -= loss.messages;
 	o->delivered -= loss.messages;
 	o->router->counts.delivered -= loss.messages;
-	count_loss(o, loss, now);
+	outlet_count_loss(o, loss, now);
 	limit_gaps(outlet);
 	return fits;
 }
@@ -196,7 +208,8 @@ make_room(struct outlet *outlet, enum policy policy, const struct run *run,
 {
 	if (outq_fits(outlet->out, run->slab, run->len))
 		return true;
-	if (policy == POLICY_DROP_OLD)
+	/* Taken counts what was queued: nothing queued goes. */
+	if (policy == POLICY_DROP_OLD && !outlet->is_shared)
 		return drop_old(outlet, run, now);
 	if (policy == POLICY_DISCONNECT && outlet->observer != run->sender)
 		outlet_evict(outlet->observer);
@@ -207,16 +220,13 @@ void
 outlet_deliver(
     struct sub *s, enum policy policy, const struct run *run, uint64_t now)
 {
-	const struct outq_loss all = {run->count, run->len};
-	struct outlet *outlet = outlet_for(s, run);
+	struct outlet *outlet = outlet_of(s, run->tag, run->session);
 	struct observer *o = s->observer;
 
 	/* What is owed comes first, or the run is lost with it. */
 	if (outlet == NULL || !make_room(outlet, policy, run, now) ||
-	    !pay(s, outlet) || !push(outlet, policy, run)) {
-		count_loss(o, all, now);
-		tell(s, outlet, run->tag, all);
-	}
+	    !pay(s, outlet) || !outlet_push(outlet, policy, run))
+		outlet_lose(s, outlet, run, now);
 	if (run->session_ends && outlet != NULL && o->session_over != NULL)
 		o->session_over(o->arg, outlet);
 }
@@ -230,6 +240,7 @@ router_open_outlet(struct outlet *outlet, struct observer *o, struct outq *out)
 	if (o->tells_gaps)
 		out->gaps = &gaps;
 	TAILQ_INIT(&outlet->waiters);
+	TAILQ_INIT(&outlet->members);
 	TAILQ_INSERT_TAIL(&o->outlets, outlet, link);
 }
 
@@ -239,7 +250,6 @@ router_close_outlet(struct router *r, struct outlet *outlet)
 	struct observer *o = outlet->observer;
 	struct sub *s;
 
-	(void)r;
 	if (o == NULL)
 		return;
 	outlet->observer = NULL;
@@ -247,12 +257,14 @@ router_close_outlet(struct router *r, struct outlet *outlet)
 	TAILQ_FOREACH(s, &o->subs, in_observer)
 		if (s->outlet == outlet)
 			s->outlet = NULL;
+	group_close(r, outlet);
 	outlet_resume(outlet);
 }
 
 void
 router_trim(struct outlet *outlet)
 {
+	group_trim(outlet);
 	outq_trim(outlet->out);
 }
 
@@ -291,10 +303,8 @@ router_unwait(struct waiter *w)
 void
 router_room(struct outlet *outlet)
 {
-	const struct outq *q = outlet->out;
-
-	if (outlet->observer == NULL)
+	if (outlet->observer == NULL || !outq_has_slack(outlet->out))
 		return;
-	if (q->bytes == 0 || q->charge <= q->limit / 2)
-		outlet_resume(outlet);
+	outlet_resume(outlet);
+	group_wake(outlet);
 }

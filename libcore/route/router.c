@@ -54,19 +54,16 @@ router_join(struct router *r, struct observer *o, struct view target)
 	return OK;
 }
 
-/* Where what was held goes. */
-struct heir {
-	struct sub *sub;
-	uint64_t now;
-};
-
 static void
 inherit(void *arg, const struct run *run)
 {
-	const struct heir *h = arg;
+	struct sub *s = arg;
 
 	/* Whatever the policy: the newest are worth more than the oldest. */
-	outlet_deliver(h->sub, POLICY_DROP_OLD, run, h->now);
+	if (s->member != NULL)
+		group_inherit(s, run);
+	else
+		outlet_deliver(s, POLICY_DROP_OLD, run, s->topic->router->now);
 }
 
 static struct sub *
@@ -82,22 +79,56 @@ add_sub(struct router *r, struct observer *o, uint32_t tag)
 	return s;
 }
 
+/* Let s observe for itself, or with a group.  ERR_NOMEM: as it did before. */
+static int
+set_group(struct sub *s, const char *group)
+{
+	if (group != NULL)
+		return group_is(s, group) ? OK : group_enter(s, group);
+	if (s->member != NULL)
+		group_quit(s);
+	if (!s->is_listed)
+		sub_enlist(s);
+	return OK;
+}
+
+/* What was in their way may be so no longer. */
+static void
+resume_all(struct observer *o)
+{
+	struct outlet *outlet;
+
+	TAILQ_FOREACH(outlet, &o->outlets, link)
+		outlet_resume(outlet);
+}
+
 int
 router_observe(struct router *r, struct observer *o,
     const struct observing *what, uint64_t now)
 {
 	struct sub *s = sub_find(r, o, what->tag);
-	struct hold_taker taker = {.tag = what->tag, .target = o->target};
-	struct heir heir = {.now = now};
+	struct hold_taker taker = {what->tag, o->target, inherit, NULL};
+	bool is_new = s == NULL;
+	int result;
 
-	if (s == NULL && (s = add_sub(r, o, what->tag)) == NULL)
+	r->now = now;
+	if (is_new && (s = add_sub(r, o, what->tag)) == NULL)
 		return ERR_NOMEM;
+	if ((result = set_group(s, what->group)) != OK) {
+		if (is_new)
+			sub_free(r, s);
+		return result;
+	}
 	s->asked = what->asked;
 	s->policy = policy_weaker(s->asked, policy_for(r->conf, s->tag));
-	heir.sub = s;
-	taker.take = inherit;
-	taker.arg = &heir;
+	if (s->member != NULL)
+		group_set(s, what->prefetch);
+	taker.arg = s;
 	hold_take(r->hold, &taker, now);
+	if (s->member != NULL)
+		group_ready(s);
+	if (!is_new)
+		resume_all(o);
 	return OK;
 }
 
@@ -110,22 +141,29 @@ router_unobserve(struct router *r, struct observer *o, uint32_t tag)
 		return;
 	if (!outlet_settle(s))
 		outlet_evict(o);
-	sub_free(r, s);
+	if (s->member == NULL || !group_retire(s))
+		sub_free(r, s);
+	resume_all(o);
 }
 
 int
 router_observe_all(struct router *r, struct observer *o)
 {
-	if (!o->everything && sub_new(r, o, NULL) == NULL)
+	struct sub *s;
+
+	if (o->everything)
+		return OK;
+	if ((s = sub_new(r, o, NULL)) == NULL)
 		return ERR_NOMEM;
+	sub_enlist(s);
 	o->everything = true;
+	r->n_everything++;
 	return OK;
 }
 
 void
 router_reload(struct router *r)
 {
-	struct outlet *outlet;
 	struct observer *o;
 	struct sub *s;
 
@@ -135,8 +173,7 @@ router_reload(struct router *r)
 			    s->asked, policy_for(r->conf, s->tag));
 	}
 	TAILQ_FOREACH(o, &r->observers, link)
-		TAILQ_FOREACH(outlet, &o->outlets, link)
-			outlet_resume(outlet);
+		resume_all(o);
 }
 
 void
@@ -147,10 +184,11 @@ router_leave(struct router *r, struct observer *o)
 
 	if (o->router == NULL)
 		return;
-	o->router = NULL;
 	TAILQ_REMOVE(&r->observers, o, link);
 	while ((s = TAILQ_FIRST(&o->subs)) != NULL)
 		sub_free(r, s);
+	o->router = NULL;
+	r->n_everything -= o->everything;
 	o->everything = false;
 	free(o->target);
 	o->target = NULL;
@@ -167,7 +205,7 @@ obstacle_at(struct sub *s, const struct run *run)
 	if (sub_policy(s, run->tag) != POLICY_BLOCK ||
 	    s->observer == run->sender ||
 	    !outlet_is_wanted(s->observer, run->target) ||
-	    (outlet = outlet_for(s, run)) == NULL ||
+	    (outlet = outlet_of(s, run->tag, run->session)) == NULL ||
 	    outq_fits(outlet->out, run->slab, run->len))
 		return NULL;
 	return outlet;
@@ -177,11 +215,15 @@ static struct outlet *
 find_obstacle(struct router *r, struct topic *t, const struct run *run)
 {
 	struct outlet *outlet;
+	struct group *g;
 	struct sub *s;
 
 	if (t != NULL) {
 		TAILQ_FOREACH(s, &t->subs, in_topic)
 			if ((outlet = obstacle_at(s, run)) != NULL)
+				return outlet;
+		TAILQ_FOREACH(g, &t->groups, link)
+			if ((outlet = group_obstacle(g, run)) != NULL)
 				return outlet;
 	}
 	TAILQ_FOREACH(s, &r->everything, in_topic)
@@ -228,6 +270,17 @@ deliver(struct subs *subs, const struct run *run, uint64_t now)
 	return wanted;
 }
 
+static bool
+deliver_to_topic(struct topic *t, const struct run *run, uint64_t now)
+{
+	bool wanted = deliver(&t->subs, run, now);
+	struct group *g;
+
+	TAILQ_FOREACH(g, &t->groups, link)
+		wanted |= group_deliver(g, run, now);
+	return wanted;
+}
+
 int
 router_send(
     struct router *r, const struct run *run, struct outcome *out, uint64_t now)
@@ -235,11 +288,12 @@ router_send(
 	struct topic *t = topic_find(r, run->tag);
 	bool wanted;
 
+	r->now = now;
 	*out = (struct outcome){.obstacle = find_obstacle(r, t, run)};
 	if (out->obstacle != NULL)
 		return ERR_MORE;
 	r->counts.messages += run->count;
-	wanted = t != NULL && deliver(&t->subs, run, now);
+	wanted = t != NULL && deliver_to_topic(t, run, now);
 	wanted |= deliver(&r->everything, run, now);
 	if (!wanted) {
 		out->unobserved = run->count;

@@ -37,6 +37,9 @@ struct waiter {
 };
 TAILQ_HEAD(waiters, waiter);
 
+struct member;
+TAILQ_HEAD(members, member);
+
 /*
  * A queue that an observer gets messages by: it may have one for all of them,
  * or one for each tag, or for each session.  Embedded by its owner.
@@ -45,8 +48,9 @@ struct outlet {
 	struct observer *observer;
 	struct outq *out;
 	struct waiters waiters;
-	uint32_t round;	 /* of resuming those who wait */
-	uint64_t queued; /* messages, in all, and not dropped again */
+	uint32_t round;		/* of resuming those who wait */
+	uint64_t queued;	/* messages, in all, and not dropped again */
+	struct members members; /* of groups, who get theirs by it */
 	/*
 	 * It has messages that its observer shares with a group: when it ends,
 	 * those left in out go to others, or are counted as lost here.
@@ -123,6 +127,7 @@ struct router_counts {
 	uint64_t held;	     /* of those, kept for a first observer */
 	struct outq_loss lost;
 	uint64_t evicted; /* observers */
+	uint64_t left;	  /* messages now with none of their group */
 };
 
 /* conf is borrowed until router_free(), which needs everybody to have left. */
@@ -192,7 +197,8 @@ void router_open_outlet(
 
 /*
  * Nothing is queued in it any more, and the router knows it no longer; those
- * who wait on it are resumed.  Nothing if it is closed.
+ * who wait on it are resumed.  The observer may be asked for another one in the
+ * call, and must not give this one.  Nothing if it is closed.
  */
 void router_close_outlet(struct router *r, struct outlet *outlet);
 
@@ -230,8 +236,8 @@ int router_send(
 bool router_is_shared(struct router *r, uint32_t tag);
 
 /*
- * Of all the messages queued in outlet its observer has taken so many, in
- * order; what it took may be forgotten, and others of its groups may come.
+ * Of all the messages that came by outlet, its Gaps being none, its observer
+ * has taken so many: they are forgotten, and others of its groups may come.
  *
  * ERR_BAD  there were not so many
  */

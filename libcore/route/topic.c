@@ -38,7 +38,9 @@ topic_make(struct router *r, uint32_t tag)
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		return NULL;
 	t->tag = tag;
+	t->router = r;
 	TAILQ_INIT(&t->subs);
+	TAILQ_INIT(&t->groups);
 	HASH_ADD_BYHASHVALUE(
 	    hh, r->topics, tag, sizeof(tag), taghash_of(&r->hash, tag), t);
 	if (t->hh.tbl == NULL) { /* out of memory */
@@ -49,9 +51,20 @@ topic_make(struct router *r, uint32_t tag)
 }
 
 void
+topic_count(struct topic *t, int more)
+{
+	const struct router_conf *conf = t->router->conf;
+
+	t->n += (uint32_t)more;
+	if (conf->interest != NULL)
+		conf->interest(
+		    conf->arg, t->tag, router_observers(t->router, t->tag));
+}
+
+void
 topic_drop_if_unused(struct router *r, struct topic *t)
 {
-	if (!TAILQ_EMPTY(&t->subs))
+	if (!TAILQ_EMPTY(&t->subs) || !TAILQ_EMPTY(&t->groups))
 		return;
 	HASH_DELETE(hh, r->topics, t);
 	if (r->last == t)
@@ -93,23 +106,49 @@ sub_new(struct router *r, struct observer *o, struct topic *t)
 		free(s);
 		return NULL;
 	}
-	TAILQ_INSERT_TAIL(t != NULL ? &t->subs : &r->everything, s, in_topic);
 	TAILQ_INSERT_TAIL(&o->subs, s, in_observer);
 	o->n_subs++;
 	return s;
 }
 
+static struct subs *
+list_of(struct sub *s)
+{
+	return s->topic != NULL ? &s->topic->subs
+				: &s->observer->router->everything;
+}
+
+void
+sub_enlist(struct sub *s)
+{
+	TAILQ_INSERT_TAIL(list_of(s), s, in_topic);
+	s->is_listed = true;
+	if (s->topic != NULL)
+		topic_count(s->topic, 1);
+}
+
+void
+sub_delist(struct sub *s)
+{
+	if (!s->is_listed)
+		return;
+	TAILQ_REMOVE(list_of(s), s, in_topic);
+	s->is_listed = false;
+	if (s->topic != NULL)
+		topic_count(s->topic, -1);
+}
+
 void
 sub_free(struct router *r, struct sub *s)
 {
-	struct topic *t = s->topic;
-
-	TAILQ_REMOVE(t != NULL ? &t->subs : &r->everything, s, in_topic);
+	sub_delist(s);
+	if (s->member != NULL)
+		group_quit(s);
 	TAILQ_REMOVE(&s->observer->subs, s, in_observer);
 	s->observer->n_subs--;
-	if (t != NULL) {
+	if (s->topic != NULL) {
 		HASH_DELETE(hh, r->subs, s);
-		topic_drop_if_unused(r, t);
+		topic_drop_if_unused(r, s->topic);
 	}
 	free(s);
 }
@@ -119,4 +158,23 @@ sub_policy(const struct sub *s, uint32_t tag)
 {
 	return s->topic != NULL ? s->policy
 				: policy_for(s->observer->router->conf, tag);
+}
+
+uint32_t
+router_observers(struct router *r, uint32_t tag)
+{
+	const struct topic *t = topic_find(r, tag);
+
+	return (t != NULL ? t->n : 0) + r->n_everything;
+}
+
+void
+router_each_topic(struct router *r, uint32_t first, uint32_t last,
+    void (*fn)(void *arg, uint32_t tag, uint32_t observers), void *arg)
+{
+	struct topic *t, *next;
+
+	HASH_ITER(hh, r->topics, t, next)
+	if (t->tag >= first && t->tag <= last && t->n > 0)
+		fn(arg, t->tag, t->n + r->n_everything);
 }

@@ -940,6 +940,29 @@ what_is_kept_among_what_is_dropped_pins_little(void **state)
 }
 
 static void
+the_newest_is_taken_back(void **state)
+{
+	struct slab *s = slab_new(100);
+
+	(void)state;
+	begin(LIMIT);
+	s->len = s->cap;
+	memset(s->data, 0, s->cap);
+	assert_int_equal(push(s, 0, 50, 1), OK);
+	assert_int_equal(push(s, 50, 50, 2), OK);
+	outq_drop_last(&q);
+	check();
+	assert_int_equal(q.bytes, 50);
+	assert_int_equal(s->refs, 2);
+	assert_int_equal(push(s, 50, 50, 3), OK);
+	outq_drop_last(&q);
+	outq_drop_last(&q);
+	check();
+	assert_int_equal(q.charge, 0);
+	slab_unref(s);
+}
+
+static void
 one_large_message_leaves_no_memory_behind(void **state)
 {
 	(void)state;
@@ -1076,6 +1099,7 @@ main(void)
 		what_is_only_gaps_takes_one_range_of_any_size, teardown),
 	    cmocka_unit_test_teardown(
 		without_memory_for_a_gap_nothing_is_dropped, teardown),
+	    cmocka_unit_test_teardown(the_newest_is_taken_back, teardown),
 	    cmocka_unit_test_teardown(
 		one_large_message_leaves_no_memory_behind, teardown),
 	    cmocka_unit_test_teardown(a_quiet_queue_keeps_nothing, teardown),

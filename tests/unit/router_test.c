@@ -948,6 +948,25 @@ who_observes_no_longer_gets_nothing_new(void **state)
 }
 
 static void
+those_who_wait_for_one_who_changes_its_mind_are_resumed(void **state)
+{
+	struct observing what = {.tag = 7, .asked = POLICY_DROP_OLD};
+
+	(void)state;
+	join(&peers[0], NULL);
+	observe(&peers[0], 7);
+	fill(&peers[1], 7, &peers[0]);
+	block(&peers[1]);
+	block(&peers[2]);
+	assert_int_equal(router_observe(r, &peers[0].o, &what, now), OK);
+	assert_string_equal(order, "12");
+	observe(&peers[0], 7);
+	block(&peers[3]);
+	router_unobserve(r, &peers[0].o, 7);
+	assert_string_equal(order, "123");
+}
+
+static void
 the_weaker_promise_of_rule_and_wish_holds(void **state)
 {
 	static const struct {
@@ -1189,6 +1208,7 @@ main(void)
 	    TEST(an_outlet_without_memory_is_a_loss),
 	    TEST(a_session_has_its_own_outlet_and_ends_in_it),
 	    TEST(who_observes_no_longer_gets_nothing_new),
+	    TEST(those_who_wait_for_one_who_changes_its_mind_are_resumed),
 	    TEST(the_weaker_promise_of_rule_and_wish_holds),
 	    TEST(who_takes_nothing_is_not_told_of_ever_more_tags),
 	    TEST(a_loss_that_cannot_be_told_is_told_later),
