@@ -12,6 +12,8 @@
 
 /* Told and not read: who lets it grow over this is sent away. */
 #define UNREAD_MAX (256u << 10)
+/* The tags of one Interest frame. */
+#define ENTRIES_MAX 1024
 
 /* --- what is told --- */
 
@@ -75,6 +77,127 @@ acknowledge(struct peer *p, uint64_t request, const char *refusal)
 	commit(p, n);
 }
 
+/* --- interest --- */
+
+static void
+put_entry(uint8_t *at, uint32_t tag, uint32_t observers)
+{
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		at[i] = (uint8_t)(tag >> 8 * i);
+		at[4 + i] = (uint8_t)(observers >> 8 * i);
+	}
+}
+
+static void
+tell_entries(struct peer *p, const uint8_t *entries, size_t n, bool complete)
+{
+	struct interest_frame f = {
+	    .entries = {entries, n},
+	    .complete = complete,
+	};
+	size_t size = interest_frame_size(&f);
+	uint8_t *at = reserve(p, size);
+
+	if (at == NULL)
+		return;
+	interest_frame_put(at, &f);
+	commit(p, size);
+}
+
+/* All there is, in frames of some size. */
+struct survey {
+	struct peer *peer;
+	uint8_t entries[ENTRIES_MAX * 8];
+	size_t n;
+	bool complete; /* of the next frame: it is the first */
+};
+
+static void
+flush_survey(struct survey *s)
+{
+	if (s->n == 0 && !s->complete)
+		return;
+	tell_entries(s->peer, s->entries, s->n, s->complete);
+	s->complete = false;
+	s->n = 0;
+}
+
+static void
+survey_topic(void *arg, uint32_t tag, uint32_t observers)
+{
+	struct survey *s = arg;
+
+	put_entry(s->entries + s->n, tag, observers);
+	s->n += 8;
+	if (s->n == sizeof(s->entries))
+		flush_survey(s);
+}
+
+static void
+tell_all(struct peer *p)
+{
+	struct survey s = {.peer = p, .complete = true};
+	struct tag_range t;
+	size_t i;
+
+	p->interest->is_stale = false;
+	for (i = 0; i < p->interest->n; i++) {
+		t = p->interest->ranges[i];
+		router_each_topic(
+		    p->z->router, t.first, t.last, survey_topic, &s);
+	}
+	flush_survey(&s);
+}
+
+static bool
+is_interested(const struct peer *p, uint32_t tag)
+{
+	size_t i;
+
+	for (i = 0; i < p->interest->n; i++)
+		if (tag >= p->interest->ranges[i].first &&
+		    tag <= p->interest->ranges[i].last)
+			return true;
+	return false;
+}
+
+void
+control_tell_interest(void *zipper, uint32_t tag, uint32_t observers)
+{
+	struct zipper *z = zipper;
+	struct peer *p;
+	uint8_t entry[8];
+
+	put_entry(entry, tag, observers);
+	TAILQ_FOREACH(p, &z->curious, link_curious) {
+		if (!is_interested(p, tag))
+			continue;
+		if (p->interest->is_stale || p->out.bytes > UNREAD_MAX / 2)
+			p->interest->is_stale = true;
+		else
+			tell_entries(p, entry, sizeof(entry), false);
+	}
+}
+
+void
+control_moved(struct peer *p)
+{
+	if (p->interest != NULL && p->interest->is_stale && p->out.bytes == 0)
+		tell_all(p);
+}
+
+void
+control_forget(struct peer *p)
+{
+	if (p->interest == NULL)
+		return;
+	TAILQ_REMOVE(&p->z->curious, p, link_curious);
+	free(p->interest);
+	p->interest = NULL;
+}
+
 /* --- what is asked --- */
 
 static int
@@ -82,6 +205,31 @@ malformed(struct peer *p, const char *what)
 {
 	snprintf(p->text, sizeof(p->text), "malformed %s", what);
 	return ERR_BAD;
+}
+
+static int
+take_interest(struct peer *p, const struct frame *f)
+{
+	struct interest_frame i;
+	size_t k, n;
+
+	if (interest_frame_get(f->body, &i) != OK)
+		return malformed(p, "Interest");
+	if ((n = ranges_count(i.ranges)) > PEER_INTEREST_MAX) {
+		snprintf(p->text, sizeof(p->text),
+		    "interest in %zu ranges, at most %d are allowed", n,
+		    PEER_INTEREST_MAX);
+		return ERR_BAD;
+	}
+	control_forget(p);
+	if ((p->interest = calloc(1, sizeof(*p->interest))) == NULL)
+		return ERR_NOMEM;
+	TAILQ_INSERT_TAIL(&p->z->curious, p, link_curious);
+	for (k = 0; k < n; k++)
+		p->interest->ranges[k] = ranges_at(i.ranges, k);
+	p->interest->n = n;
+	tell_all(p);
+	return OK;
 }
 
 /* The tags of ranges, in all; more than max are not counted. */
@@ -202,12 +350,35 @@ take_observe(struct peer *p, const struct frame *f)
 	return OK;
 }
 
+static int
+take_taken(struct peer *p, const struct frame *f)
+{
+	struct taken_frame t;
+	struct way *w;
+
+	if (taken_frame_get(f->body, &t) != OK)
+		return malformed(p, "Taken");
+	TAILQ_FOREACH(w, &p->ways, link) {
+		if (w->lane == NULL || w->lane->id != t.lane ||
+		    router_taken(p->z->router, &w->outlet, t.messages) == OK)
+			continue;
+		snprintf(p->text, sizeof(p->text),
+		    "more messages taken than were sent");
+		return ERR_BAD;
+	}
+	return OK;
+}
+
 int
 control_take(struct peer *p, const struct frame *f)
 {
 	switch (f->type) {
 	case FRAME_OBSERVE:
 		return take_observe(p, f);
+	case FRAME_INTEREST:
+		return take_interest(p, f);
+	case FRAME_TAKEN:
+		return take_taken(p, f);
 	}
 	snprintf(
 	    p->text, sizeof(p->text), "unexpected %s", frame_name(f->type));

@@ -214,11 +214,13 @@ send_run(struct inlet *in, struct run *run, const struct session_mark *last)
 
 /* Whether a frame of len bytes goes on where the run ends. */
 static bool
-continues(const struct run *run, const struct heading *h, size_t len)
+continues(const struct inlet *in, const struct run *run,
+    const struct heading *h, size_t len)
 {
 	return run->count > 0 && run->tag == h->tag && h->target.len == 0 &&
 	       run->target.len == 0 && run->len + len <= RUN_MAX &&
-	       view_equal(run->session, h->session.id) && !run->session_ends;
+	       view_equal(run->session, h->session.id) && !run->session_ends &&
+	       !router_is_shared(in->peer->z->router, h->tag);
 }
 
 /* Begin a run with the frame f. */
@@ -255,7 +257,7 @@ route_frames(struct inlet *in)
 		}
 		if ((r = read_data(in, &f, &h)) != OK)
 			break;
-		if (continues(&run, &h, f.whole.len)) {
+		if (continues(in, &run, &h, f.whole.len)) {
 			run.len += f.whole.len;
 			run.count++;
 		} else {

@@ -85,6 +85,7 @@ forget(struct peer *p)
 	struct way *w;
 
 	p->is_gone = true;
+	control_forget(p);
 	router_leave(z->router, &p->observer);
 	while ((in = TAILQ_FIRST(&p->inlets)) != NULL)
 		drop_inlet(in);
@@ -445,6 +446,7 @@ on_moved(void *arg)
 {
 	struct peer *p = arg;
 
+	control_moved(p);
 	peer_moved(p, &p->main_way);
 }
 

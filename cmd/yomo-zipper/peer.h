@@ -13,12 +13,21 @@
 #include "wire/lane.h"
 #include "zipper.h"
 
+/* Of how many ranges of tags a client may want to hear who observes them. */
+#define PEER_INTEREST_MAX 64
+
 enum peer_state {
 	PEER_CONNECTING, /* QUIC's handshake is under way */
 	PEER_GREETING,	 /* waiting for its Handshake */
 	PEER_READY,	 /* routed */
 	PEER_REFUSED,	 /* a Rejected is on its way; closed after a while */
 	PEER_LEAVING,	 /* its FIN came, its lanes ended; ours are queued */
+};
+
+struct interest {
+	struct tag_range ranges[PEER_INTEREST_MAX];
+	size_t n;
+	bool is_stale; /* it has not been told all */
 };
 
 struct peer {
@@ -51,7 +60,9 @@ struct peer {
 	uint64_t received;     /* messages, of inlets that are no more */
 	char text[HELLO_TEXT]; /* why it was refused or evicted */
 	TAILQ_ENTRY(peer) link_all;
+	struct interest *interest; /* NULL: none */
 	TAILQ_ENTRY(peer) link_parked;
+	TAILQ_ENTRY(peer) link_curious;
 };
 
 /* For listener_ops.accept; arg is the zipper. */

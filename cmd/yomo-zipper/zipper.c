@@ -14,6 +14,7 @@
 #include "net/process.h"
 #include "net/resolve.h"
 #include "cut.h"
+#include "control.h"
 #include "memory.h"
 #include "patience.h"
 #include "peer.h"
@@ -344,11 +345,14 @@ set_up(struct zipper *z, struct zipper_conf *conf)
 	z->tick = (struct timer){.fn = on_tick, .arg = z};
 	z->grace = (struct timer){.fn = on_grace_over, .arg = z};
 	TAILQ_INIT(&z->peers);
+	TAILQ_INIT(&z->curious);
 	TAILQ_INIT(&z->parked);
 	TAILQ_INIT(&z->cuts);
 	z->routing = (struct router_conf){
 	    .hold_bytes = conf->hold_bytes,
 	    .hold_ns = conf->hold_ns,
+	    .interest = control_tell_interest,
+	    .arg = z,
 	};
 	if ((r = auth_init()) != OK ||
 	    (r = loaded_init(&l, conf, z->reachable)) != OK)

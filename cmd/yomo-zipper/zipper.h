@@ -27,10 +27,11 @@ struct zipper {
 	char reachable[ADDR_TEXT]; /* for other machines; "": only for ours */
 	struct peers peers;
 	size_t n_peers;
-	struct peers parked; /* sources that wait for memory */
-	struct peer *senior; /* the one of them that may end its message */
-	struct peer *pipe;   /* with --pipe */
-	struct cuts cuts;    /* that wait to be told */
+	struct peers curious; /* who want to hear who observes what */
+	struct peers parked;  /* sources that wait for memory */
+	struct peer *senior;  /* the one of them that may end its message */
+	struct peer *pipe;    /* with --pipe */
+	struct cuts cuts;     /* that wait to be told */
 	size_t n_cuts;
 	uint64_t full_since; /* parked has somebody */
 	uint64_t senior_since;
