@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 73
+plan 80
 
 seq 200000 >"$out/numbers"
 mkdir "$out/tree" "$out/tree/empty"
@@ -121,6 +121,15 @@ is $? 0 'zipper: a tree is packed and sent'
 ended sink 0 'zipper: and unpacked'
 ok 'zipper: it is the same tree' diff -r "$out/tree" "$out/far"
 
+relay "$at" -c 'loss 3' -c 'reorder 3' -c 'dup 1'
+start sink yomo-sfn -R 3 -z "$via" --session
+wait_for sink
+yomo-source -z "$via" --session <"$out/numbers"
+is $? 0 'a bad line: the source exits 0'
+ended sink 0 'a bad line: so does the sink'
+same sink.out numbers 'a bad line: with every byte'
+stop relay
+
 # Two at once, and one that had begun before.
 hold a.in
 hold b.in
@@ -179,6 +188,21 @@ murder() {
 	kill -KILL "${pid_of[source]}"
 }
 from=unix:$out/sock/z broken SIGKILL 137 'was cut after 1 messages' murder
+# At any moment: what came is how it begins.
+for here in "$at" "unix:$out/sock/z"; do
+	start sink yomo-sfn -R 3 -z "$here" --session
+	wait_for sink
+	start source yomo-source -R 3 -z "unix:$out/sock/z" --session \
+	    < <(exec seq 100000000)
+	until [ "$(wc -c <"$out/sink.out")" -gt 3000000 ]; do
+		moment
+	done
+	murder
+	finish source
+	ended sink 75 'killed while it sends: the sink exits 75'
+	ok 'killed while it sends: no byte is wrong' cmp \
+	    -n "$(wc -c <"$out/sink.out")" "$out/sink.out" <(exec seq 100000000)
+done
 garble() {
 	echo rubbish >"$out/in"
 }
