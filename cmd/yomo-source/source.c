@@ -63,7 +63,7 @@ break_session(struct source *s, const char *why)
 
 /* Messages of the session have a lane of their own. */
 static int
-send(struct source *s, const struct data_frame *d)
+send_data(struct source *s, const struct data_frame *d)
 {
 	return client_send_session(s->client, stamp_session_id(&s->stamp), d);
 }
@@ -76,7 +76,7 @@ end_session(struct source *s)
 	enum session_end how = s->broken ? SESSION_CUT : SESSION_EOF;
 
 	if (stamp_session_end(&s->stamp, how, &d.meta) != OK ||
-	    send(s, &d) != OK) {
+	    send_data(s, &d) != OK) {
 		log_error("out of memory for the end of the session");
 		s->status = EXIT_SYSTEM;
 	}
@@ -160,7 +160,7 @@ send_message(struct source *s, const struct framing_msg *m)
 		d.tag = m->tag;
 	if ((r = stamp_next(&s->stamp, m->meta, &d.meta)) != OK)
 		return r;
-	return send(s, &d);
+	return send_data(s, &d);
 }
 
 /*
