@@ -1,45 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Those who share the messages of a tag.
- *
- * A member keeps, in its stock, what it was given until it says that it has
- * taken it.  When it goes, its stock is what the group has left, which goes to
- * the other members before anything new does.
- */
+/* Which member of a group gets a message, and what is left without one. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "route/inside.h"
 #include "wire/frame.h"
 #include "wire/meta.h"
 
-/* Messages, each an entry; its tag is its number in the outlet, cut off. */
-struct stock {
-	struct outq q;
-	TAILQ_ENTRY(stock) link;
-};
-
-struct member {
-	struct sub *sub;
-	struct group *group;
-	struct stock *stock; /* NULL, or what it has not taken */
-	uint32_t untaken;    /* messages */
-	unsigned prefetch;
-	bool retired; /* gets nothing new */
-	TAILQ_ENTRY(member) in_group;
-	TAILQ_ENTRY(member) in_outlet; /* while sub has one */
-};
-
-static struct router *
-router_of(const struct group *g)
-{
-	return g->topic->router;
-}
-
 /* --- stocks --- */
 
-static struct stock *
+struct stock *
 stock_new(size_t limit)
 {
 	struct stock *s = calloc(1, sizeof(*s));
@@ -49,7 +19,7 @@ stock_new(size_t limit)
 	return s;
 }
 
-static void
+void
 stock_free(struct stock *s)
 {
 	if (s == NULL)
@@ -202,7 +172,7 @@ pop_left(struct group *g)
 {
 	struct stock *s = TAILQ_FIRST(&g->left);
 
-	router_of(g)->counts.left -= outq_at(&s->q, 0)->count;
+	g->topic->router->counts.left -= outq_at(&s->q, 0)->count;
 	outq_drop_first(&s->q);
 	if (s->q.n > 0)
 		return;
@@ -211,8 +181,8 @@ pop_left(struct group *g)
 }
 
 /* Give what is left to those who have room, in order. */
-static void
-give_left(struct group *g)
+void
+group_give_left(struct group *g)
 {
 	struct choice c;
 	struct stock *s;
@@ -225,17 +195,17 @@ give_left(struct group *g)
 		if (c.m != NULL && !c.has_room)
 			return;
 		if (c.m != NULL)
-			give_or_lose(c.m, &run, router_of(g)->now);
+			give_or_lose(c.m, &run, g->topic->router->now);
 		else /* it was for one of those who went */
 			outlet_lose(TAILQ_FIRST(&g->members)->sub, NULL, &run,
-			    router_of(g)->now);
+			    g->topic->router->now);
 		pop_left(g);
 	}
 }
 
 /* Nobody is there for it, o having gone. */
-static void
-lose_left(struct group *g, struct observer *o)
+void
+group_lose_left(struct group *g, struct observer *o)
 {
 	struct outq_loss loss = {0};
 	const struct outq_entry *e;
@@ -247,50 +217,7 @@ lose_left(struct group *g, struct observer *o)
 		loss.bytes += e->len;
 		pop_left(g);
 	}
-	outlet_count_loss(o, loss, router_of(g)->now);
-}
-
-/* What m has not taken is for others now. */
-static void
-hand_over(struct member *m)
-{
-	struct observer *o = m->sub->observer;
-	struct router *r = router_of(m->group);
-
-	if (m->untaken == 0)
-		return;
-	o->delivered -= m->untaken;
-	r->counts.delivered -= m->untaken;
-	r->counts.left += m->untaken;
-	TAILQ_INSERT_TAIL(&m->group->left, m->stock, link);
-	m->stock = NULL;
-	m->untaken = 0;
-}
-
-/* Half of what it may have is free. */
-static bool
-has_slack(const struct member *m)
-{
-	const struct outlet *outlet = m->sub->outlet;
-
-	return m->untaken <= m->prefetch / 2 &&
-	       (m->stock == NULL || outq_has_slack(&m->stock->q)) &&
-	       (outlet == NULL || outq_has_slack(outlet->out));
-}
-
-static void
-wake(struct member *m)
-{
-	struct group *g = m->group;
-	struct outlet *door = g->door;
-
-	if (m->retired)
-		return;
-	give_left(g);
-	if (door == NULL || !TAILQ_EMPTY(&g->left) || !has_slack(m))
-		return;
-	g->door = NULL;
-	outlet_resume(door);
+	outlet_count_loss(o, loss, g->topic->router->now);
 }
 
 /* --- what was held --- */
@@ -336,248 +263,15 @@ group_inherit(struct sub *s, const struct run *run)
 		range.len = first_size(
 		    (struct view){run->slab->data + range.off, run->len - at});
 		if (add_to_left(g, &range) == OK) {
-			router_of(g)->counts.left++;
+			g->topic->router->counts.left++;
 			continue;
 		}
 		one.off = range.off;
 		one.len = range.len;
 		one.count = 1;
-		outlet_lose(s, s->outlet, &one, router_of(g)->now);
+		outlet_lose(s, s->outlet, &one, g->topic->router->now);
 	}
-	give_left(g);
-}
-
-/* --- who belongs to it --- */
-
-static void
-group_free(struct group *g)
-{
-	TAILQ_REMOVE(&g->topic->groups, g, link);
-	free(g->name);
-	free(g);
-}
-
-static struct group *
-group_find(struct topic *t, const char *name)
-{
-	struct group *g;
-
-	TAILQ_FOREACH(g, &t->groups, link)
-		if (strcmp(g->name, name) == 0)
-			return g;
-	return NULL;
-}
-
-static struct group *
-group_make(struct topic *t, const char *name)
-{
-	struct group *g = group_find(t, name);
-
-	if (g != NULL || (g = calloc(1, sizeof(*g))) == NULL)
-		return g;
-	if ((g->name = strdup(name)) == NULL) {
-		free(g);
-		return NULL;
-	}
-	g->topic = t;
-	TAILQ_INIT(&g->members);
-	TAILQ_INIT(&g->left);
-	TAILQ_INSERT_TAIL(&t->groups, g, link);
-	return g;
-}
-
-/* m gets messages from now on. */
-static void
-enlist(struct member *m)
-{
-	m->retired = false;
-	TAILQ_INSERT_TAIL(&m->group->members, m, in_group);
-	topic_count(m->group->topic, 1);
-}
-
-/* m gets no more; who waits at its outlet is to be resumed. */
-static void
-delist(struct member *m)
-{
-	struct group *g = m->group;
-
-	if (m->retired)
-		return;
-	m->retired = true;
-	TAILQ_REMOVE(&g->members, m, in_group);
-	if (g->door == m->sub->outlet)
-		g->door = NULL;
-	topic_count(g->topic, -1);
-}
-
-bool
-group_is(const struct sub *s, const char *name)
-{
-	return s->member != NULL && strcmp(s->member->group->name, name) == 0;
-}
-
-int
-group_enter(struct sub *s, const char *name)
-{
-	struct member *m = calloc(1, sizeof(*m));
-	struct group *g;
-
-	if (m == NULL)
-		return ERR_NOMEM;
-	if ((g = group_make(s->topic, name)) == NULL) {
-		free(m);
-		return ERR_NOMEM;
-	}
-	if (s->member != NULL)
-		group_quit(s);
-	sub_delist(s);
-	g->n++;
-	m->sub = s;
-	m->group = g;
-	m->retired = true; /* until group_set() */
-	s->member = m;
-	if (s->outlet != NULL)
-		group_take_outlet(s);
-	return OK;
-}
-
-void
-group_set(struct sub *s, unsigned prefetch)
-{
-	struct member *m = s->member;
-
-	if (prefetch == 0)
-		prefetch = 1;
-	if (prefetch > ROUTER_PREFETCH_MAX)
-		prefetch = ROUTER_PREFETCH_MAX;
-	m->prefetch = prefetch;
-	if (m->retired)
-		enlist(m);
-}
-
-void
-group_ready(struct sub *s)
-{
-	wake(s->member);
-}
-
-bool
-group_retire(struct sub *s)
-{
-	struct member *m = s->member;
-
-	if (m->untaken == 0)
-		return false;
-	delist(m);
-	if (TAILQ_EMPTY(&m->group->members))
-		lose_left(m->group, s->observer);
-	return true;
-}
-
-void
-group_quit(struct sub *s)
-{
-	struct member *m = s->member;
-	struct group *g = m->group;
-
-	hand_over(m);
-	delist(m);
-	if (s->outlet != NULL)
-		TAILQ_REMOVE(&s->outlet->members, m, in_outlet);
-	s->member = NULL;
-	stock_free(m->stock);
-	free(m);
-	if (TAILQ_EMPTY(&g->members))
-		lose_left(g, s->observer);
-	else
-		give_left(g);
-	if (--g->n == 0)
-		group_free(g);
-}
-
-/* --- their outlets --- */
-
-void
-group_take_outlet(struct sub *s)
-{
-	TAILQ_INSERT_TAIL(&s->outlet->members, s->member, in_outlet);
-}
-
-/*
- * The members are told first that it is gone, as one of them may be given what
- * it has just left.
- */
-void
-group_close(struct router *r, struct outlet *outlet)
-{
-	struct member *m;
-
-	TAILQ_FOREACH(m, &outlet->members, in_outlet) {
-		if (m->group->door == outlet)
-			m->group->door = NULL;
-		hand_over(m);
-	}
-	while ((m = TAILQ_FIRST(&outlet->members)) != NULL) {
-		TAILQ_REMOVE(&outlet->members, m, in_outlet);
-		if (m->retired)
-			sub_free(r, m->sub);
-		else
-			give_left(m->group);
-	}
-}
-
-void
-group_wake(struct outlet *outlet)
-{
-	struct member *m;
-
-	TAILQ_FOREACH(m, &outlet->members, in_outlet)
-		wake(m);
-}
-
-void
-group_trim(struct outlet *outlet)
-{
-	struct member *m;
-
-	TAILQ_FOREACH(m, &outlet->members, in_outlet) {
-		if (m->untaken > 0)
-			continue;
-		stock_free(m->stock);
-		m->stock = NULL;
-	}
-}
-
-/* Forget what comes before the given number in the outlet. */
-static void
-forget_taken(struct member *m, uint32_t messages)
-{
-	const struct outq_entry *e;
-
-	while (m->untaken > 0) {
-		e = outq_at(&m->stock->q, 0);
-		if ((int32_t)(e->tag - messages) > 0)
-			return;
-		m->untaken -= e->count;
-		outq_drop_first(&m->stock->q);
-	}
-}
-
-int
-router_taken(struct router *r, struct outlet *outlet, uint64_t messages)
-{
-	struct member *m, *next;
-
-	if (messages > outlet->queued)
-		return ERR_BAD;
-	for (m = TAILQ_FIRST(&outlet->members); m != NULL; m = next) {
-		next = TAILQ_NEXT(m, in_outlet);
-		forget_taken(m, (uint32_t)messages);
-		if (m->retired && m->untaken == 0)
-			sub_free(r, m->sub);
-	}
-	group_wake(outlet);
-	return OK;
+	group_give_left(g);
 }
 
 bool

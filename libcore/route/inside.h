@@ -11,6 +11,8 @@
 
 /* Unobserved tags whose log lines are held back, at a time. */
 #define ROUTER_QUIET 64
+/* Topics that are found without the table: a few tags make most runs. */
+#define ROUTER_RECENT 64
 
 struct sub {
 	/* These two are its key. */
@@ -29,10 +31,19 @@ struct sub {
 	UT_hash_handle hh;
 };
 
-struct stock;
+/* Messages, each an entry; its tag is its number in the outlet, cut off. */
+struct stock {
+	struct outq q;
+	TAILQ_ENTRY(stock) link;
+};
 TAILQ_HEAD(stocks, stock);
 
-/* Those who share the messages of a tag: group.c. */
+/*
+ * Those who share the messages of a tag.  A member keeps, in its stock, what it
+ * was given until it says that it has taken it.  When it goes, its stock is
+ * what the group has left, which goes to other members before anything new
+ * does.
+ */
 struct group {
 	struct topic *topic;
 	char *name;
@@ -44,6 +55,17 @@ struct group {
 	TAILQ_ENTRY(group) link;
 };
 TAILQ_HEAD(groups, group);
+
+struct member {
+	struct sub *sub;
+	struct group *group;
+	struct stock *stock; /* NULL, or what it has not taken */
+	uint32_t untaken;    /* messages */
+	unsigned prefetch;
+	bool retired; /* gets nothing new */
+	TAILQ_ENTRY(member) in_group;
+	TAILQ_ENTRY(member) in_outlet; /* while sub has one */
+};
 
 /* A tag that somebody observes. */
 struct topic {
@@ -65,8 +87,9 @@ struct router {
 	const struct router_conf *conf;
 	struct taghash hash;
 	struct topic *topics;
-	struct topic *last; /* that was looked up: runs come in a row */
-	struct sub *subs;   /* by observer and tag */
+	/* Looked up lately, by the last bits of their tags. */
+	struct topic *recent[ROUTER_RECENT];
+	struct sub *subs; /* by observer and tag */
 	struct subs everything;
 	uint32_t n_everything;
 	TAILQ_HEAD(, observer) observers;
@@ -131,35 +154,45 @@ bool outlet_settle(struct sub *s);
 /* Who waits again comes after all who have not had their turn. */
 void outlet_resume(struct outlet *outlet);
 
-/* --- group.c: where s->member is not NULL, but for the first two --- */
+/* --- group.c --- */
 
-/* Whether s is in the group of that name. */
-bool group_is(const struct sub *s, const char *name);
-/* Let s be in it, and nowhere else; group_set() is next.  ERR_NOMEM */
-int group_enter(struct sub *s, const char *name);
-/* Let it have so many not taken, and get messages again if it was retired. */
-void group_set(struct sub *s, unsigned prefetch);
-/* It is in its place: there is room for what others wait with. */
-void group_ready(struct sub *s);
-/* Give it nothing new; false: it has taken everything, and may quit. */
-bool group_retire(struct sub *s);
-/* What it has not taken goes to others, or is lost. */
-void group_quit(struct sub *s);
-/* What was held for it: each message for anybody in its group. */
-void group_inherit(struct sub *s, const struct run *run);
-
-/* s has an outlet now. */
-void group_take_outlet(struct sub *s);
-/* No sub has this outlet any more. */
-void group_close(struct router *r, struct outlet *outlet);
-/* There may be room again at the members that have this outlet. */
-void group_wake(struct outlet *outlet);
-/* They have been idle. */
-void group_trim(struct outlet *outlet);
+/* NULL: no memory. */
+struct stock *stock_new(size_t limit);
+void stock_free(struct stock *s);
 
 /* Who has no room for the run and is to be waited for; or NULL. */
 struct outlet *group_obstacle(struct group *g, const struct run *run);
 /* Queue the run, for which there was no obstacle; false: nobody wants it. */
 bool group_deliver(struct group *g, const struct run *run, uint64_t now);
+/* What was held for s, a member: each message for anybody in its group. */
+void group_inherit(struct sub *s, const struct run *run);
+/* Give what is left to those who have room, in order. */
+void group_give_left(struct group *g);
+/* Count what is left as lost, o having been the last one. */
+void group_lose_left(struct group *g, struct observer *o);
+
+/* --- member.c: s->member is not NULL, but in the first two --- */
+
+/* Whether s is in the group of that name. */
+bool member_is_in(const struct sub *s, const char *name);
+/* Let s be in it, and nowhere else; member_set() is next.  ERR_NOMEM */
+int member_enter(struct sub *s, const char *name);
+/* Let it have so many not taken, and get messages again if it was retired. */
+void member_set(struct sub *s, unsigned prefetch);
+/* It is in its place: there is room for what others wait with. */
+void member_ready(struct sub *s);
+/* Give it nothing new; false: it has taken everything, and may quit. */
+bool member_retire(struct sub *s);
+/* What it has not taken goes to others, or is lost. */
+void member_quit(struct sub *s);
+
+/* s has an outlet now. */
+void member_take_outlet(struct sub *s);
+/* Of the members that have this outlet: nobody has it any more. */
+void member_close_all(struct router *r, struct outlet *outlet);
+/* There may be room again. */
+void member_wake_all(struct outlet *outlet);
+/* They have been idle. */
+void member_trim_all(struct outlet *outlet);
 
 #endif /* ROUTE_INSIDE_H */

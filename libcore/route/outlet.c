@@ -66,7 +66,7 @@ outlet_of(struct sub *s, uint32_t tag, struct view session)
 	if (s->outlet == NULL) {
 		s->outlet = o->outlet(o->arg, tag, session);
 		if (s->outlet != NULL && s->member != NULL)
-			group_take_outlet(s);
+			member_take_outlet(s);
 	}
 	return s->outlet;
 }
@@ -257,14 +257,14 @@ router_close_outlet(struct router *r, struct outlet *outlet)
 	TAILQ_FOREACH(s, &o->subs, in_observer)
 		if (s->outlet == outlet)
 			s->outlet = NULL;
-	group_close(r, outlet);
+	member_close_all(r, outlet);
 	outlet_resume(outlet);
 }
 
 void
 router_trim(struct outlet *outlet)
 {
-	group_trim(outlet);
+	member_trim_all(outlet);
 	outq_trim(outlet->out);
 }
 
@@ -306,5 +306,5 @@ router_room(struct outlet *outlet)
 	if (outlet->observer == NULL || !outq_has_slack(outlet->out))
 		return;
 	outlet_resume(outlet);
-	group_wake(outlet);
+	member_wake_all(outlet);
 }

@@ -84,9 +84,9 @@ static int
 set_group(struct sub *s, const char *group)
 {
 	if (group != NULL)
-		return group_is(s, group) ? OK : group_enter(s, group);
+		return member_is_in(s, group) ? OK : member_enter(s, group);
 	if (s->member != NULL)
-		group_quit(s);
+		member_quit(s);
 	if (!s->is_listed)
 		sub_enlist(s);
 	return OK;
@@ -112,6 +112,8 @@ router_observe(struct router *r, struct observer *o,
 	int result;
 
 	r->now = now;
+	if (what->group != NULL && strlen(what->group) > ROUTER_GROUP_MAX)
+		return ERR_LIMIT;
 	if (is_new && (s = add_sub(r, o, what->tag)) == NULL)
 		return ERR_NOMEM;
 	if ((result = set_group(s, what->group)) != OK) {
@@ -122,11 +124,11 @@ router_observe(struct router *r, struct observer *o,
 	s->asked = what->asked;
 	s->policy = policy_weaker(s->asked, policy_for(r->conf, s->tag));
 	if (s->member != NULL)
-		group_set(s, what->prefetch);
+		member_set(s, what->prefetch);
 	taker.arg = s;
 	hold_take(r->hold, &taker, now);
 	if (s->member != NULL)
-		group_ready(s);
+		member_ready(s);
 	if (!is_new)
 		resume_all(o);
 	return OK;
@@ -141,7 +143,7 @@ router_unobserve(struct router *r, struct observer *o, uint32_t tag)
 		return;
 	if (!outlet_settle(s))
 		outlet_evict(o);
-	if (s->member == NULL || !group_retire(s))
+	if (s->member == NULL || !member_retire(s))
 		sub_free(r, s);
 	resume_all(o);
 }

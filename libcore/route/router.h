@@ -149,6 +149,9 @@ int router_join(struct router *r, struct observer *o, struct view target);
 /* Not taken messages of one tag that a member of a group may have, at most. */
 #define ROUTER_PREFETCH_MAX 4096u
 
+/* Bytes of a group's name. */
+#define ROUTER_GROUP_MAX 255u
+
 /* What an observer asks for. */
 struct observing {
 	uint32_t tag;
@@ -165,13 +168,16 @@ struct observing {
 	 * another it counts as lost.  A group gets its messages in the outlets
 	 * of tags, not of sessions.
 	 */
-	const char *group; /* borrowed during the call */
+	const char *group; /* borrowed during the call; ROUTER_GROUP_MAX */
 	unsigned prefetch; /* 0 is 1; at most ROUTER_PREFETCH_MAX */
 };
 
 /*
  * Let o observe a tag, from the next run on; what was held for the tag comes
- * first.  Again is to ask for something else.  ERR_NOMEM: as if never called.
+ * first.  Again is to ask for something else.  As if never called after
+ *
+ * ERR_LIMIT  the group's name is too long
+ * ERR_NOMEM
  */
 int router_observe(struct router *r, struct observer *o,
     const struct observing *what, uint64_t now);

@@ -14,17 +14,23 @@ struct sub_key {
 _Static_assert(
     offsetof(struct sub, tag) == offsetof(struct sub_key, tag), "key of sub");
 
+static struct topic **
+recent(struct router *r, uint32_t tag)
+{
+	return &r->recent[tag % ROUTER_RECENT];
+}
+
 struct topic *
 topic_find(struct router *r, uint32_t tag)
 {
-	struct topic *t = r->last;
+	struct topic *t = *recent(r, tag);
 
 	if (t != NULL && t->tag == tag)
 		return t;
 	HASH_FIND_BYHASHVALUE(
 	    hh, r->topics, &tag, sizeof(tag), taghash_of(&r->hash, tag), t);
 	if (t != NULL)
-		r->last = t;
+		*recent(r, tag) = t;
 	return t;
 }
 
@@ -67,8 +73,8 @@ topic_drop_if_unused(struct router *r, struct topic *t)
 	if (!TAILQ_EMPTY(&t->subs) || !TAILQ_EMPTY(&t->groups))
 		return;
 	HASH_DELETE(hh, r->topics, t);
-	if (r->last == t)
-		r->last = NULL;
+	if (*recent(r, t->tag) == t)
+		*recent(r, t->tag) = NULL;
 	free(t);
 }
 
@@ -143,7 +149,7 @@ sub_free(struct router *r, struct sub *s)
 {
 	sub_delist(s);
 	if (s->member != NULL)
-		group_quit(s);
+		member_quit(s);
 	TAILQ_REMOVE(&s->observer->subs, s, in_observer);
 	s->observer->n_subs--;
 	if (s->topic != NULL) {

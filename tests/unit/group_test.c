@@ -503,6 +503,19 @@ a_prefetch_of_none_is_one_and_has_a_limit(void **state)
 	wait(&peers[3]);
 }
 
+static void
+the_name_of_a_group_has_a_limit(void **state)
+{
+	char name[ROUTER_GROUP_MAX + 2] = "a";
+
+	(void)state;
+	memset(name, 'a', sizeof(name) - 1);
+	join(0, NULL);
+	assert_int_equal(observe_as(&peers[0], 1, name, 1), ERR_LIMIT);
+	assert_int_equal(interest[1], 0);
+	observe(0, 1, name + 1, 1);
+}
+
 /* What is not taken takes no more memory than a queue. */
 static void
 what_is_not_taken_has_the_limit_of_a_queue(void **state)
@@ -1246,6 +1259,7 @@ main(void)
 	    TEST(a_target_is_looked_for_in_the_group),
 	    TEST(when_all_have_their_prefetch_senders_wait),
 	    TEST(a_prefetch_of_none_is_one_and_has_a_limit),
+	    TEST(the_name_of_a_group_has_a_limit),
 	    TEST(what_is_not_taken_has_the_limit_of_a_queue),
 	    TEST(a_queue_that_is_full_is_passed_over),
 	    TEST(one_whose_queue_has_room_again_is_enough),
