@@ -27,7 +27,7 @@
 
 struct quic_stream {
 	struct quic *quic;
-	void *user; /* what the ops are called with */
+	void *user; /* what the ops are called with; NULL: forgotten */
 	int64_t id;
 	uint64_t sent; /* bytes given to ngtcp2 */
 	uint64_t acked;
@@ -41,6 +41,7 @@ struct quic_stream {
 	bool fin_heard;	  /* such a frame was acknowledged */
 	bool fin_told;	  /* acked() has said so */
 	bool fin_unsure;  /* all is acked but perhaps the bare FIN */
+	bool was_reset;	  /* by the peer; told, and its place is free */
 	bool write_ended; /* the peer wants no more, or reset */
 };
 
@@ -69,8 +70,10 @@ struct quic {
 	const struct quic_ops *ops; /* NULL: not accepted yet */
 	void *arg;
 	struct quic_streams streams;
-	struct quic_streams ready; /* round robin */
+	/* Round robin; those of both directions first. */
+	struct quic_streams ready[2];
 	size_t fins_unsure;
+	size_t stuck;	  /* streams of the peer that ngtcp2 never closes */
 	uint64_t now;	  /* the latest time heard of */
 	bool entered;	  /* ngtcp2 is at work: it must not be entered again */
 	bool completed;	  /* the handshake, as far as we see */
@@ -133,6 +136,9 @@ void quic_stream_queue(struct quic_stream *s);
 void quic_stream_unqueue(struct quic_stream *s);
 /* The peer wants no more of it: what is pulled would go nowhere. */
 void quic_stream_shut(struct quic_stream *s);
+/* Its owner has broken it off.  It is kept until ngtcp2 closes it: we may be
+ * within a callback for it. */
+void quic_stream_forget(struct quic_stream *s);
 /* Nothing is left to send: see which FINs must have arrived. */
 void quic_stream_settle(struct quic *q);
 

@@ -250,7 +250,7 @@ params(const struct quic_conf *conf)
 	ngtcp2_transport_params_default(&tp);
 	tp.initial_max_stream_data_bidi_local = varint(conf->stream_window);
 	tp.initial_max_stream_data_bidi_remote = varint(conf->stream_window);
-	tp.initial_max_stream_data_uni = varint(conf->stream_window);
+	tp.initial_max_stream_data_uni = varint(conf->lane_window);
 	tp.initial_max_data = varint(conf->conn_window);
 	tp.initial_max_streams_bidi = conf->streams_bidi;
 	tp.initial_max_streams_uni = conf->streams_uni;
@@ -267,7 +267,8 @@ make(const struct addr *peer, uint64_t now)
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return NULL;
 	TAILQ_INIT(&q->streams);
-	TAILQ_INIT(&q->ready);
+	TAILQ_INIT(&q->ready[0]);
+	TAILQ_INIT(&q->ready[1]);
 	ngtcp2_ccerr_default(&q->error);
 	q->now = now;
 	q->peer = *peer;
@@ -493,8 +494,15 @@ quic_close(struct quic *q, uint64_t code, struct view reason)
 	ngtcp2_ccerr_set_application_error(&q->error, code, kept.p, kept.len);
 }
 
-int
-quic_open_bidi(struct quic *q, void *stream, int64_t *id)
+bool
+quic_is_uni(int64_t id)
+{
+	return !ngtcp2_is_bidi_stream(id);
+}
+
+static int
+open_stream(struct quic *q, void *stream, int64_t *id,
+    int (*start_it)(ngtcp2_conn *conn, int64_t *id, void *user))
 {
 	struct quic_stream *s;
 	int r;
@@ -503,13 +511,57 @@ quic_open_bidi(struct quic *q, void *stream, int64_t *id)
 		return ERR_GONE;
 	if ((s = quic_stream_new(q, stream, -1)) == NULL)
 		return ERR_NOMEM;
-	r = ngtcp2_conn_open_bidi_stream(q->conn, &s->id, s);
+	r = start_it(q->conn, &s->id, s);
 	if (r != 0) {
 		quic_stream_free(s);
 		return r == NGTCP2_ERR_STREAM_ID_BLOCKED ? ERR_MORE : ERR_NOMEM;
 	}
 	*id = s->id;
 	return OK;
+}
+
+int
+quic_open_bidi(struct quic *q, void *stream, int64_t *id)
+{
+	return open_stream(q, stream, id, ngtcp2_conn_open_bidi_stream);
+}
+
+int
+quic_open_uni(struct quic *q, void *stream, int64_t *id)
+{
+	return open_stream(q, stream, id, ngtcp2_conn_open_uni_stream);
+}
+
+void
+quic_allow_uni(struct quic *q, size_t n)
+{
+	ngtcp2_conn_extend_max_streams_uni(q->conn, n);
+}
+
+static void
+break_off(struct quic *q, int64_t id, uint64_t code)
+{
+	struct quic_stream *s = ngtcp2_conn_get_stream_user_data(q->conn, id);
+
+	if (s == NULL || s->user == NULL)
+		return;
+	quic_stream_forget(s);
+	if (ngtcp2_conn_shutdown_stream(q->conn, 0, id, code) != 0)
+		quic_fail(q, QUIC_FAILED, NGTCP2_ERR_NOMEM);
+}
+
+void
+quic_reset(struct quic *q, int64_t id, uint64_t code)
+{
+	assert(quic_is_uni(id) && ngtcp2_conn_is_local_stream(q->conn, id));
+	break_off(q, id, code);
+}
+
+void
+quic_stop(struct quic *q, int64_t id, uint64_t code)
+{
+	assert(quic_is_uni(id) && !ngtcp2_conn_is_local_stream(q->conn, id));
+	break_off(q, id, code);
 }
 
 void
@@ -522,12 +574,24 @@ quic_wake(struct quic *q, int64_t id)
 }
 
 void
-quic_consumed(struct quic *q, int64_t id, size_t n)
+quic_credit_stream(struct quic *q, int64_t id, size_t n)
 {
 	/* Without memory the window stays small: the stream stalls, nothing
 	 * worse. */
 	(void)ngtcp2_conn_extend_max_stream_offset(q->conn, id, n);
+}
+
+void
+quic_credit(struct quic *q, size_t n)
+{
 	ngtcp2_conn_extend_max_offset(q->conn, n);
+}
+
+void
+quic_consumed(struct quic *q, int64_t id, size_t n)
+{
+	quic_credit_stream(q, id, n);
+	quic_credit(q, n);
 }
 
 const struct addr *

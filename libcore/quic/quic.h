@@ -18,9 +18,9 @@
 
 struct quic;
 
-/* Go YoMo's protocol, and the same between ends that answer a FIN. */
+/* Go YoMo's protocol, and ours: lanes, and ends that answer a FIN. */
 #define QUIC_ALPN_YOMO "yomo"
-#define QUIC_ALPN_OURS "yomo-x0"
+#define QUIC_ALPN_OURS "yomo-x1"
 
 /* How a connection ended. */
 enum quic_end_kind {
@@ -45,8 +45,8 @@ struct quic_ops {
 	/* The handshake is complete, the peer verified: streams may open. */
 	void (*ready)(void *arg);
 	/*
-	 * The peer opened bidirectional stream id.  Return what to pass as
-	 * stream below, or NULL to ignore the stream: its bytes are dropped.
+	 * The peer opened stream id.  Return what to pass as stream below, or
+	 * NULL to ignore the stream: its bytes are dropped.
 	 */
 	void *(*accept)(void *arg, int64_t id);
 	/*
@@ -65,14 +65,17 @@ struct quic_ops {
 	/* n more bytes, in order, have reached the peer; fin_acked: all. */
 	void (*acked)(void *stream, size_t n, bool fin_acked);
 	/*
-	 * The peer will send no more (RESET_STREAM with code), or wants no
-	 * more: STOP_SENDING, seen when there is something to send; its code is
-	 * not known and 0 here.
+	 * The peer will send no more (RESET_STREAM), or wants no more
+	 * (STOP_SENDING), and code says why.  Of a bidirectional stream the
+	 * latter is seen when there is something to send, its code is not known
+	 * and 0 here; of a unidirectional one it is seen a round trip later.
 	 */
 	void (*reset)(void *stream, uint64_t code);
 	/* The stream is over: stream is not used again.  Also on quic_free().
 	 */
 	void (*closed)(void *stream);
+	/* The peer allows more unidirectional streams.  May be NULL. */
+	void (*more_streams)(void *arg);
 };
 
 struct quic_conf {
@@ -81,11 +84,12 @@ struct quic_conf {
 	uint64_t
 	    keep_alive_ns;     /* PING after so long without a packet; 0 none */
 	uint64_t handshake_ns; /* the longest a handshake may take */
-	uint64_t stream_window; /* bytes unread on a stream */
-	uint64_t conn_window;	/* bytes unread on all streams */
+	uint64_t stream_window; /* bytes unread on a bidirectional stream */
+	uint64_t lane_window;	/* ... on a unidirectional one of the peer's */
+	uint64_t conn_window;	/* ... on all streams */
 	uint32_t streams_bidi;	/* the peer may open so many at a time */
-	uint32_t streams_uni;
-	size_t payload_max; /* largest datagram our socket can take */
+	uint32_t streams_uni;	/* the same, to begin with: quic_allow_uni() */
+	size_t payload_max;	/* largest datagram our socket can take */
 	/* BBR instead of CUBIC: on wires that lose packets without being full
 	 * it is many times as fast, but it does not heed ECN. */
 	bool bbr;
@@ -139,14 +143,40 @@ const struct quic_end *quic_end(const struct quic *q);
 /* End it: application error code and reason for the peer. */
 void quic_close(struct quic *q, uint64_t code, struct view reason);
 
-/* Open a stream; ERR_MORE: the peer allows none now.  *id. */
+/* Streams of one direction: who opens one sends. */
+bool quic_is_uni(int64_t id);
+
+/*
+ * Open a stream: *id.
+ * ERR_MORE  the peer allows none now
+ * ERR_GONE, ERR_NOMEM
+ */
 int quic_open_bidi(struct quic *q, void *stream, int64_t *id);
+int quic_open_uni(struct quic *q, void *stream, int64_t *id);
+
+/*
+ * The peer may open n more unidirectional streams.  One of its that was
+ * refused or stopped is replaced by itself; for one that ran to its end, or
+ * was reset, the owner allows another when it is done with it.
+ */
+void quic_allow_uni(struct quic *q, size_t n);
+
+/*
+ * Break off a unidirectional stream, ours (RESET_STREAM) or the peer's
+ * (STOP_SENDING), and tell it why: nothing more is pulled or delivered, no
+ * callback comes for it, not even closed().
+ */
+void quic_reset(struct quic *q, int64_t id, uint64_t code);
+void quic_stop(struct quic *q, int64_t id, uint64_t code);
 
 /* The stream has something to pull: look at it at the next quic_write(). */
 void quic_wake(struct quic *q, int64_t id);
 
 /* n more bytes of the stream have been used: extend both windows. */
 void quic_consumed(struct quic *q, int64_t id, size_t n);
+/* The same in two parts: the stream's window, the connection's. */
+void quic_credit_stream(struct quic *q, int64_t id, size_t n);
+void quic_credit(struct quic *q, size_t n);
 
 /* The peer, for logs and limits: its address as of now. */
 const struct addr *quic_peer(const struct quic *q);

@@ -8,6 +8,10 @@
 /* What we say to a peer whose stream nobody wants. */
 #define CODE_UNWANTED 0x13
 
+/* So many streams of a peer's that ngtcp2 never closes, until the connection
+ * is begun anew. */
+#define STUCK_MAX 256
+
 struct quic_stream *
 quic_stream_new(struct quic *q, void *user, int64_t id)
 {
@@ -22,12 +26,29 @@ quic_stream_new(struct quic *q, void *user, int64_t id)
 	return s;
 }
 
+/* Of its FIN nothing more is to be found out. */
+static void
+stop_doubting(struct quic_stream *s)
+{
+	if (s->fin_unsure)
+		s->quic->fins_unsure--;
+	s->fin_unsure = false;
+}
+
+void
+quic_stream_forget(struct quic_stream *s)
+{
+	quic_stream_unqueue(s);
+	stop_doubting(s);
+	s->user = NULL;
+	s->write_ended = true;
+}
+
 void
 quic_stream_free(struct quic_stream *s)
 {
 	quic_stream_unqueue(s);
-	if (s->fin_unsure)
-		s->quic->fins_unsure--;
+	stop_doubting(s);
 	TAILQ_REMOVE(&s->quic->streams, s, all);
 	free(s);
 }
@@ -45,8 +66,15 @@ quic_stream_free_all(struct quic *q)
 			(void)ngtcp2_conn_set_stream_user_data(
 			    q->conn, s->id, NULL);
 		quic_stream_free(s);
-		q->ops->closed(user);
+		if (user != NULL)
+			q->ops->closed(user);
 	}
+}
+
+static struct quic_streams *
+queue_of(const struct quic_stream *s)
+{
+	return &s->quic->ready[quic_is_uni(s->id)];
 }
 
 void
@@ -54,7 +82,7 @@ quic_stream_queue(struct quic_stream *s)
 {
 	if (s->queued)
 		return;
-	TAILQ_INSERT_TAIL(&s->quic->ready, s, ready);
+	TAILQ_INSERT_TAIL(queue_of(s), s, ready);
 	s->queued = true;
 }
 
@@ -63,7 +91,7 @@ quic_stream_unqueue(struct quic_stream *s)
 {
 	if (!s->queued)
 		return;
-	TAILQ_REMOVE(&s->quic->ready, s, ready);
+	TAILQ_REMOVE(queue_of(s), s, ready);
 	s->queued = false;
 }
 
@@ -74,17 +102,16 @@ quic_stream_shut(struct quic_stream *s)
 	if (s->write_ended)
 		return;
 	s->write_ended = true;
-	s->quic->ops->reset(s->user, 0);
+	if (!quic_is_uni(s->id)) /* else on_close() tells, and the code */
+		s->quic->ops->reset(s->user, 0);
 }
 
 static void
 tell_acked(struct quic_stream *s, uint64_t n, bool fin)
 {
-	if (fin)
+	if (fin) {
 		s->fin_told = true;
-	if (s->fin_unsure && fin) {
-		s->fin_unsure = false;
-		s->quic->fins_unsure--;
+		stop_doubting(s);
 	}
 	s->quic->ops->acked(s->user, (size_t)n, fin);
 }
@@ -153,8 +180,6 @@ on_open(ngtcp2_conn *conn, int64_t id, void *arg)
 
 	if (q->ops == NULL)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
-	if (!ngtcp2_is_bidi_stream(id))
-		return ignore(q, id);
 	if ((s = quic_stream_new(q, NULL, id)) == NULL)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	/* Before accept(), which may want to use it. */
@@ -169,6 +194,13 @@ on_open(ngtcp2_conn *conn, int64_t id, void *arg)
 	return quic_verdict(q);
 }
 
+/* Somebody listens: it was accepted, and not broken off by us since. */
+static bool
+is_wanted(const struct quic_stream *s)
+{
+	return s != NULL && s->user != NULL;
+}
+
 static int
 on_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t offset,
     const uint8_t *p, size_t len, void *arg, void *stream)
@@ -177,7 +209,7 @@ on_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t offset,
 	struct quic_stream *s = stream;
 
 	(void)offset;
-	if (s == NULL) { /* nobody's: what it used of the window comes back */
+	if (!is_wanted(s)) { /* what it used of the window comes back */
 		(void)ngtcp2_conn_extend_max_stream_offset(conn, id, len);
 		ngtcp2_conn_extend_max_offset(conn, len);
 		return 0;
@@ -202,7 +234,7 @@ on_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t len,
 
 	(void)conn;
 	(void)offset;
-	if (s == NULL || s->fin_told)
+	if (!is_wanted(s) || s->fin_told)
 		return 0;
 	s->acked += len;
 	quic_mtu_acked(q, id, s->acked);
@@ -216,6 +248,27 @@ on_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t len,
 	return quic_verdict(q);
 }
 
+/*
+ * A stream of the peer's of one direction is over with its RESET_STREAM.
+ * ngtcp2 1.22 closes it now, but never if it had heard nothing else of it, and
+ * keeps it for ever.
+ */
+static void
+end_by_reset(struct quic_stream *s, uint64_t code)
+{
+	struct quic *q = s->quic;
+	void *user = s->user;
+
+	q->ops->reset(user, code);
+	if (s->user == NULL)
+		return; /* quic_stop() has said that nothing more is told */
+	s->was_reset = true;
+	quic_stream_forget(s);
+	q->ops->closed(user);
+	if (++q->stuck > STUCK_MAX)
+		quic_fail(q, QUIC_FAILED, NGTCP2_ERR_PROTO);
+}
+
 static int
 on_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_t code, void *arg,
     void *stream)
@@ -224,9 +277,10 @@ on_reset(ngtcp2_conn *conn, int64_t id, uint64_t size, uint64_t code, void *arg,
 	struct quic_stream *s = stream;
 
 	(void)conn;
-	(void)id;
 	(void)size;
-	if (s != NULL)
+	if (is_wanted(s) && quic_is_uni(id))
+		end_by_reset(s, code);
+	else if (is_wanted(s))
 		q->ops->reset(s->user, code);
 	return quic_verdict(q);
 }
@@ -246,6 +300,31 @@ on_window(ngtcp2_conn *conn, int64_t id, uint64_t max, void *arg, void *stream)
 	return 0;
 }
 
+/* What of its end its owner has not heard yet. */
+static void
+tell_end(struct quic_stream *s, bool broken, uint64_t code)
+{
+	struct quic *q = s->quic;
+
+	if (!broken && s->fin_sent && !s->fin_told)
+		tell_acked(s, s->sent - s->acked, true);
+	if (broken && quic_is_uni(s->id) && !s->fin_told &&
+	    ngtcp2_conn_is_local_stream(q->conn, s->id))
+		q->ops->reset(s->user, code);
+}
+
+/* A stream of the peer's is over: may it open another? */
+static void
+give_back_place(struct quic *q, const struct quic_stream *s, int64_t id)
+{
+	if (!quic_is_uni(id))
+		ngtcp2_conn_extend_max_streams_bidi(q->conn, 1);
+	else if (s != NULL && s->was_reset)
+		q->stuck--; /* its owner knows, and has given it back */
+	else if (!is_wanted(s))
+		ngtcp2_conn_extend_max_streams_uni(q->conn, 1);
+}
+
 static int
 on_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t code,
     void *arg, void *stream)
@@ -254,21 +333,29 @@ on_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t code,
 	struct quic_stream *s = stream;
 	void *user;
 
-	(void)code;
-	if (!ngtcp2_conn_is_local_stream(conn, id)) {
-		if (ngtcp2_is_bidi_stream(id))
-			ngtcp2_conn_extend_max_streams_bidi(conn, 1);
-		else
-			ngtcp2_conn_extend_max_streams_uni(conn, 1);
-	}
+	if (!ngtcp2_conn_is_local_stream(conn, id))
+		give_back_place(q, s, id);
 	if (s == NULL)
 		return 0;
-	if (!(flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) &&
-	    s->fin_sent && !s->fin_told)
-		tell_acked(s, s->sent - s->acked, true);
+	if (is_wanted(s))
+		tell_end(s, flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET,
+		    code);
 	user = s->user;
 	quic_stream_free(s);
-	q->ops->closed(user);
+	if (user != NULL)
+		q->ops->closed(user);
+	return quic_verdict(q);
+}
+
+static int
+on_more_streams(ngtcp2_conn *conn, uint64_t max, void *arg)
+{
+	struct quic *q = arg;
+
+	(void)conn;
+	(void)max;
+	if (q->ops != NULL && q->ops->more_streams != NULL)
+		q->ops->more_streams(q->arg);
 	return quic_verdict(q);
 }
 
@@ -281,4 +368,5 @@ quic_stream_callbacks(ngtcp2_callbacks *cb)
 	cb->stream_reset = on_reset;
 	cb->extend_max_stream_data = on_window;
 	cb->stream_close = on_close;
+	cb->extend_max_local_streams_uni = on_more_streams;
 }

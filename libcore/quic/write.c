@@ -77,8 +77,11 @@ next_offer(struct quic *q, struct offer *o)
 {
 	struct quic_stream *s;
 
-	while ((s = TAILQ_FIRST(&q->ready)) != NULL) {
+	while ((s = TAILQ_FIRST(&q->ready[0])) != NULL ||
+	       (s = TAILQ_FIRST(&q->ready[1])) != NULL) {
 		pull(s, o);
+		if (s->user == NULL)
+			continue; /* pull() has broken it off */
 		if (o->len > 0 || o->fin)
 			return s;
 		quic_stream_unqueue(s);

@@ -43,6 +43,7 @@ enum reached {
 	ACKED_FIN,
 	RESET,
 	CLOSED,
+	MORE_STREAMS,
 	SERVER_ACCEPT,
 	SERVER_TOUCHED,
 	SERVER_SEND,
@@ -64,6 +65,7 @@ static const char *const reached_name[N_REACHED] = {
     [ACKED_FIN] = "acked, the last",
     [RESET] = "reset",
     [CLOSED] = "closed",
+    [MORE_STREAMS] = "more_streams",
     [SERVER_ACCEPT] = "server: accept",
     [SERVER_TOUCHED] = "server: touched",
     [SERVER_SEND] = "server: send",
@@ -165,7 +167,9 @@ struct world {
 	struct quic_server_conf conf;
 	struct owner *client;
 	struct owner *conns[CONNS_MAX];
-	struct stream *opened[STREAMS_MAX]; /* by the client */
+	struct stream *opened[STREAMS_MAX]; /* by either side */
+	struct stream *heard[STREAMS_MAX];  /* some of one direction */
+	size_t allowed; /* of one direction, besides the first */
 	struct packet packets[PACKETS_MAX];
 	size_t n_packets;
 	struct addr here; /* the server */
@@ -239,11 +243,33 @@ on_accept(void *arg, int64_t id)
 	if (id % 12 == 8)
 		return NULL;
 	s = new_stream(o, id);
+	assert(o->streams <= 3 * STREAMS_MAX + o->world->allowed);
+	if (quic_is_uni(id)) {
+		if (o->world->heard[id / 4 % STREAMS_MAX] == NULL)
+			o->world->heard[id / 4 % STREAMS_MAX] = s;
+		return s;
+	}
 	s->to_send = 300;
 	s->fin = true;
 	quic_wake(o->quic, id);
-	assert(o->streams <= 2 * STREAMS_MAX);
 	return s;
+}
+
+/* Nobody calls back for it any more. */
+static void
+free_stream(struct stream *s)
+{
+	struct world *w = s->owner->world;
+	size_t i;
+
+	s->owner->streams--;
+	for (i = 0; i < STREAMS_MAX; i++) {
+		if (w->opened[i] == s)
+			w->opened[i] = NULL;
+		if (w->heard[i] == s)
+			w->heard[i] = NULL;
+	}
+	free(s);
 }
 
 static void
@@ -316,20 +342,23 @@ static void
 on_closed(void *stream)
 {
 	struct stream *s = stream;
-	struct world *w = s->owner->world;
-	size_t i;
+	struct quic *q = s->owner->quic;
 
 	reached[CLOSED]++;
-	s->owner->streams--;
-	for (i = 0; i < STREAMS_MAX; i++) {
-		if (w->opened[i] == s)
-			w->opened[i] = NULL;
-	}
-	free(s);
+	if (quic_is_uni(s->id) && !ngtcp2_conn_is_local_stream(q->conn, s->id))
+		quic_allow_uni(q, 1);
+	free_stream(s);
+}
+
+static void
+on_more_streams(void *arg)
+{
+	(void)arg;
+	reached[MORE_STREAMS]++;
 }
 
 static const struct quic_ops OPS = {on_ready, on_accept, on_data, on_pull,
-    on_sent, on_acked, on_reset, on_closed};
+    on_sent, on_acked, on_reset, on_closed, on_more_streams};
 
 static struct owner *
 new_owner(struct world *w, struct quic *q)
@@ -639,23 +668,94 @@ let_time_pass(struct world *w)
 }
 
 static void
-open_stream(struct world *w)
+open_by(struct owner *o, int (*open)(struct quic *q, void *stream, int64_t *id))
 {
+	struct world *w = o->world;
 	size_t i = take(w) % STREAMS_MAX;
 	struct stream *s;
 
 	if (w->opened[i] != NULL)
 		return;
-	s = new_stream(w->client, -1);
+	s = new_stream(o, -1);
 	s->to_send = (size_t)take(w) * 64;
 	s->fin = take(w) & 1;
-	if (quic_open_bidi(w->client->quic, s, &s->id) != OK) {
-		w->client->streams--;
-		free(s);
+	if (open(o->quic, s, &s->id) != OK) {
+		free_stream(s);
 		return;
 	}
 	w->opened[i] = s;
-	quic_wake(w->client->quic, s->id);
+	quic_wake(o->quic, s->id);
+	flush_all(w);
+}
+
+static void
+open_stream(struct world *w)
+{
+	open_by(w->client, quic_open_bidi);
+}
+
+/* A connection of the server's, else the client's. */
+static struct owner *
+any_owner(struct world *w)
+{
+	struct owner *o = w->conns[take(w) % CONNS_MAX];
+
+	return o != NULL ? o : w->client;
+}
+
+static void
+open_uni(struct world *w)
+{
+	open_by(any_owner(w), quic_open_uni);
+}
+
+static void
+reset_stream(struct world *w)
+{
+	struct stream *s = w->opened[take(w) % STREAMS_MAX];
+	struct quic *q;
+
+	if (s == NULL || !quic_is_uni(s->id))
+		return;
+	q = s->owner->quic;
+	quic_reset(q, s->id, take(w));
+	free_stream(s);
+	flush_all(w);
+}
+
+static void
+stop_stream(struct world *w)
+{
+	struct stream *s = w->heard[take(w) % STREAMS_MAX];
+
+	if (s == NULL)
+		return;
+	quic_stop(s->owner->quic, s->id, take(w));
+	free_stream(s);
+	flush_all(w);
+}
+
+static void
+allow_more(struct world *w)
+{
+	struct owner *o = any_owner(w);
+	uint8_t n = take(w) % 4;
+
+	w->allowed += n;
+	quic_allow_uni(o->quic, n);
+	flush_all(w);
+}
+
+static void
+give_credit(struct world *w)
+{
+	struct stream *s = w->heard[take(w) % STREAMS_MAX];
+
+	if (s == NULL)
+		return;
+	quic_credit_stream(s->owner->quic, s->id, take(w));
+	quic_credit(s->owner->quic, s->owner->unread);
+	s->owner->unread = 0;
 	flush_all(w);
 }
 
@@ -670,17 +770,15 @@ send_more(struct world *w)
 	if (s->to_send > sizeof(content))
 		s->to_send = sizeof(content);
 	s->fin = take(w) & 1;
-	quic_wake(w->client->quic, s->id);
+	quic_wake(s->owner->quic, s->id);
 	flush_all(w);
 }
 
 static void
 close_one(struct world *w)
 {
-	struct owner *o = w->conns[take(w) % CONNS_MAX];
+	struct owner *o = any_owner(w);
 
-	if (o == NULL)
-		o = w->client;
 	quic_close(o->quic, take(w), view_of("over"));
 	flush_all(w);
 }
@@ -748,6 +846,11 @@ static void (*const deeds[])(struct world *w) = {
     restart,
     tell_versions,
     mark,
+    open_uni,
+    reset_stream,
+    stop_stream,
+    allow_more,
+    give_credit,
 };
 #define N_DEEDS (sizeof(deeds) / sizeof(deeds[0]))
 
@@ -771,8 +874,10 @@ begin(struct world *w)
 	    .keep_alive_ns = 10000 * MS,
 	    .handshake_ns = 10000 * MS,
 	    .stream_window = 4096,
+	    .lane_window = 2048,
 	    .conn_window = 16384,
 	    .streams_bidi = STREAMS_MAX,
+	    .streams_uni = STREAMS_MAX,
 	    .payload_max = PACKET_MAX};
 
 	w->now = 1000000 * MS;

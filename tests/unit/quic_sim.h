@@ -61,7 +61,9 @@ struct app {
 	size_t answer; /* bytes to send on each accepted stream, then FIN */
 	struct flow flows[STREAMS_MAX];
 	size_t n_flows;
+	size_t more_streams; /* times it heard of them */
 	void (*on_ready)(struct app *a);
+	void (*on_data)(struct flow *f); /* of accepted streams */
 	TAILQ_ENTRY(app) link;
 };
 
@@ -311,9 +313,12 @@ sim_on_accept(void *arg, int64_t id)
 		return NULL;
 	f = sim_flow_new(a);
 	f->id = id;
+	f->lazy = a->sim->lazy;
+	f->on_data = a->on_data;
+	if (quic_is_uni(id))
+		return f;
 	f->to_send = a->answer;
 	f->send_fin = true;
-	f->lazy = a->sim->lazy;
 	quic_wake(a->quic, id);
 	return f;
 }
@@ -394,9 +399,17 @@ sim_on_closed(void *stream)
 	f->closed = true;
 }
 
+static inline void
+sim_on_more_streams(void *arg)
+{
+	struct app *a = arg;
+
+	a->more_streams++;
+}
+
 static const struct quic_ops SIM_OPS = {sim_on_ready, sim_on_accept,
     sim_on_data, sim_on_pull, sim_on_sent, sim_on_acked, sim_on_reset,
-    sim_on_closed};
+    sim_on_closed, sim_on_more_streams};
 
 /* Let a stream of a client's carry n bytes, then FIN. */
 static inline struct flow *
@@ -407,6 +420,22 @@ sim_send(struct app *a, size_t n, bool fin)
 	f->to_send = n;
 	f->send_fin = fin;
 	assert_int_equal(quic_open_bidi(a->quic, f, &f->id), OK);
+	quic_wake(a->quic, f->id);
+	return f;
+}
+
+/* The same on a stream of its own; NULL: none is allowed. */
+static inline struct flow *
+sim_send_uni(struct app *a, size_t n, bool fin)
+{
+	struct flow *f = sim_flow_new(a);
+
+	f->to_send = n;
+	f->send_fin = fin;
+	if (quic_open_uni(a->quic, f, &f->id) != OK) {
+		a->n_flows--;
+		return NULL;
+	}
 	quic_wake(a->quic, f->id);
 	return f;
 }
@@ -514,8 +543,10 @@ sim_init(struct sim *s, uint64_t seed)
 	s->client_conf = (struct quic_conf){.idle_ns = 30 * SECOND,
 	    .handshake_ns = 10 * SECOND,
 	    .stream_window = 256 * 1024,
+	    .lane_window = 128 * 1024,
 	    .conn_window = MIB,
 	    .streams_bidi = 100,
+	    .streams_uni = 8,
 	    .payload_max = 65527};
 	s->conf = (struct quic_server_conf){.conn = s->client_conf,
 	    .reset_key = "reset",

@@ -295,6 +295,431 @@ a_server_may_open_streams_too(void **state)
 	sim_fini(&s);
 }
 
+/* --- streams of one direction --- */
+
+static struct flow *
+flow_of(struct app *a, int64_t id)
+{
+	size_t i;
+
+	for (i = 0; i < a->n_flows; i++)
+		if (a->flows[i].id == id)
+			return &a->flows[i];
+	fail_msg("no stream %lld", (long long)id);
+	return NULL;
+}
+
+static void
+a_stream_of_one_direction_is_heard_and_acknowledged(void **state)
+{
+	struct sim s;
+	struct flow *f, *g;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 30);
+	a = sim_connected(&s);
+	f = sim_send_uni(a, MIB, true);
+	assert_true(quic_is_uni(f->id));
+	assert_false(quic_is_uni(sim_send(a, 1, true)->id));
+	g = sim_send_uni(sim_peer(&s, 0), 10, true); /* and the other way */
+	assert_true(sim_run(&s, 10 * SECOND, sim_flows_done));
+	assert_int_equal(flow_of(sim_peer(&s, 0), f->id)->got, MIB);
+	assert_true(flow_of(sim_peer(&s, 0), f->id)->got_fin);
+	assert_true(f->fin_acked && g->fin_acked);
+	assert_false(f->was_reset);
+	sim_fini(&s);
+}
+
+static void
+one_direction_has_a_window_of_its_own(void **state)
+{
+	struct sim s;
+	struct flow *f, *g;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 31);
+	s.lazy = true;
+	a = sim_connected(&s);
+	f = sim_send_uni(a, MIB, true);
+	sim_run(&s, SECOND, NULL);
+	g = &sim_peer(&s, 0)->flows[0];
+	assert_int_equal(g->got, 128 * 1024);
+	quic_credit_stream(g->app->quic, g->id, 100000);
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(g->got, 128 * 1024 + 100000);
+	assert_int_equal(f->sent, g->got);
+	sim_fini(&s);
+}
+
+/* Eight streams fill the window of the connection, whose credit is apart. */
+static void
+credit_of_the_connection_and_of_a_stream_are_apart(void **state)
+{
+	struct sim s;
+	struct app *a, *b;
+	size_t i, got = 0;
+
+	(void)state;
+	sim_init(&s, 32);
+	s.lazy = true;
+	s.conf.conn.conn_window = 256 * 1024;
+	quic_server_free(s.server);
+	sim_start_server(&s);
+	a = sim_connected(&s);
+	for (i = 0; i < 8; i++)
+		sim_send_uni(a, MIB, true);
+	sim_run(&s, SECOND, NULL);
+	b = sim_peer(&s, 0);
+	for (i = 0; i < 8; i++)
+		got += b->flows[i].got;
+	assert_int_equal(got, 256 * 1024);
+	quic_credit_stream(b->quic, b->flows[0].id, MIB);
+	sim_run(&s, SECOND, NULL);
+	quic_credit(b->quic, 300000);
+	sim_run(&s, SECOND, NULL);
+	for (got = 0, i = 0; i < 8; i++)
+		got += b->flows[i].got;
+	assert_int_equal(got, 256 * 1024 + 300000);
+	sim_fini(&s);
+}
+
+static void
+each_stream_allowed_is_asked_for_once(void **state)
+{
+	struct sim s;
+	struct app *a, *b;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 33);
+	a = sim_connected(&s);
+	for (i = 0; i < 8; i++)
+		assert_non_null(sim_send_uni(a, 10, i > 0));
+	assert_null(sim_send_uni(a, 10, true));
+	sim_run(&s, SECOND, NULL);
+	/* They ran to their end, and nobody has said that it is done. */
+	assert_true(a->flows[7].closed);
+	assert_null(sim_send_uni(a, 10, true));
+	b = sim_peer(&s, 0);
+	i = a->more_streams;
+	quic_allow_uni(b->quic, 1);
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(a->more_streams, i + 1);
+	assert_non_null(sim_send_uni(a, 10, true));
+	assert_null(sim_send_uni(a, 10, true));
+	sim_fini(&s);
+}
+
+static void
+no_stream_of_one_direction_before_it_is_allowed(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 34);
+	s.conf.conn.streams_uni = 0;
+	quic_server_free(s.server);
+	sim_start_server(&s);
+	a = sim_connected(&s);
+	assert_null(sim_send_uni(a, 10, true));
+	quic_allow_uni(sim_peer(&s, 0)->quic, 3);
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(a->more_streams, 1);
+	assert_non_null(sim_send_uni(a, 10, true));
+	sim_run(&s, SECOND, NULL);
+	assert_int_equal(sim_peer(&s, 0)->flows[0].got, 10);
+	sim_fini(&s);
+}
+
+/* What was not acknowledged is not looked at any more, lost or not. */
+static void
+a_reset_tells_why_and_nothing_more_is_pulled(void **state)
+{
+	struct sim s;
+	struct app *a;
+	struct flow *f, *g;
+	size_t sent;
+
+	(void)state;
+	sim_init(&s, 35);
+	s.loss = 200;
+	a = sim_connected(&s);
+	f = sim_send_uni(a, 8 * MIB, true);
+	sim_run(&s, 100 * MS, NULL);
+	quic_reset(a->quic, f->id, 0x77);
+	sent = f->sent;
+	f->closed = true; /* it would be a mistake to call back */
+	quic_wake(a->quic, f->id);
+	sim_run(&s, 10 * SECOND, NULL);
+	assert_int_equal(f->sent, sent);
+	assert_false(f->was_reset);
+	g = &sim_peer(&s, 0)->flows[0];
+	assert_true(g->was_reset && g->closed);
+	assert_int_equal(g->reset_code, 0x77);
+	assert_false(g->got_fin);
+	quic_reset(a->quic, f->id, 0x78); /* long gone */
+	sim_fini(&s);
+}
+
+/* Also if it is all that the peer ever hears of it. */
+static void
+a_stream_may_be_reset_before_anything_is_sent(void **state)
+{
+	struct sim s;
+	struct app *a;
+	size_t i, k;
+
+	(void)state;
+	sim_init(&s, 36);
+	a = sim_connected(&s);
+	for (i = 0; i < 5; i++) {
+		for (k = 0; k < 8; k++)
+			quic_reset(
+			    a->quic, sim_send_uni(a, 1000, true)->id, 1 + k);
+		sim_run(&s, SECOND, NULL);
+		quic_allow_uni(sim_peer(&s, 0)->quic, 8);
+		sim_run(&s, SECOND, NULL);
+	}
+	assert_int_equal(sim_peer(&s, 0)->n_flows, 40);
+	for (i = 0; i < 40; i++) {
+		assert_true(sim_peer(&s, 0)->flows[i].closed);
+		assert_int_equal(
+		    sim_peer(&s, 0)->flows[i].reset_code, 1 + i % 8);
+	}
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_ALIVE);
+	sim_fini(&s);
+}
+
+/* ngtcp2 keeps something of each for ever. */
+static void
+a_peer_that_only_resets_streams_is_left(void **state)
+{
+	struct sim s;
+	struct app *a, *b;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 42);
+	a = sim_connected(&s);
+	b = sim_peer(&s, 0);
+	for (i = 0; i < 256; i++) {
+		b->n_flows = a->n_flows = 0;
+		quic_reset(a->quic, sim_send_uni(a, 1000, true)->id, 1);
+		quic_allow_uni(b->quic, 1);
+		sim_run(&s, 100 * MS, NULL);
+	}
+	assert_int_equal(quic_end(b->quic)->kind, QUIC_ALIVE);
+	quic_reset(a->quic, sim_send_uni(a, 1000, true)->id, 1);
+	sim_run(&s, 100 * MS, NULL);
+	assert_int_equal(quic_end(b->quic)->kind, QUIC_FAILED);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_CLOSED_TRANSPORT);
+	sim_fini(&s);
+}
+
+static void
+stop_it(struct flow *f)
+{
+	quic_stop(f->app->quic, f->id, 0x99);
+	f->closed = true; /* it would be a mistake to call back */
+	f->on_data = NULL;
+}
+
+/* In the callback; what still comes does not count against any window. */
+static void
+who_wants_no_more_says_so_and_hears_no_more(void **state)
+{
+	struct sim s;
+	struct app *a, *b;
+	size_t i, got;
+
+	(void)state;
+	sim_init(&s, 37);
+	a = sim_connected(&s);
+	b = sim_peer(&s, 0);
+	b->on_data = stop_it;
+	for (i = 0; i < 40; i++) {
+		assert_non_null(sim_send_uni(a, MIB, true));
+		sim_run(&s, SECOND, NULL);
+		assert_true(a->flows[i].was_reset && a->flows[i].closed);
+		assert_int_equal(a->flows[i].reset_code, 0x99);
+		assert_false(a->flows[i].fin_acked);
+	}
+	got = b->flows[0].got;
+	assert_in_range(got, 1, MIB / 2);
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_ALIVE);
+	sim_fini(&s);
+}
+
+static void
+who_has_nothing_to_say_hears_of_the_stop_too(void **state)
+{
+	struct sim s;
+	struct flow *f;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 38);
+	a = sim_connected(&s);
+	f = sim_send_uni(a, 100, false);
+	sim_run(&s, SECOND, NULL);
+	quic_stop(sim_peer(&s, 0)->quic, f->id, 5);
+	sim_peer(&s, 0)->flows[0].closed = true;
+	sim_run(&s, SECOND, NULL);
+	assert_true(f->was_reset && f->closed);
+	assert_int_equal(f->reset_code, 5);
+	sim_fini(&s);
+}
+
+static void
+streams_nobody_accepts_are_replaced(void **state)
+{
+	struct sim s;
+	struct app *a;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 39);
+	s.refuse_streams = true;
+	a = sim_connected(&s);
+	for (i = 0; i < 40; i++) {
+		assert_non_null(sim_send_uni(a, MIB, true));
+		sim_run(&s, SECOND, NULL);
+		assert_true(a->flows[i].was_reset && a->flows[i].closed);
+		assert_int_equal(a->flows[i].reset_code, 0x13);
+	}
+	assert_int_equal(quic_end(a->quic)->kind, QUIC_ALIVE);
+	sim_fini(&s);
+}
+
+/* A lossy wire: each stream is whole, each FIN is known. */
+static void
+many_small_streams_share_packets(void **state)
+{
+	struct sim s;
+	struct app *a;
+	uint64_t before;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 40);
+	a = sim_connected(&s);
+	before = s.packets;
+	for (i = 0; i < 8; i++)
+		sim_send_uni(a, 50, true);
+	sim_run(&s, 4 * MS, NULL);
+	assert_int_equal(s.packets, before + 1);
+	assert_true(sim_run(&s, SECOND, sim_flows_done));
+	s.loss = 100;
+	for (i = 0; i < 6; i++) {
+		quic_allow_uni(sim_peer(&s, 0)->quic, 8);
+		sim_run(&s, SECOND, NULL);
+		while (sim_send_uni(a, 5000, true) != NULL)
+			;
+		assert_true(sim_run(&s, 60 * SECOND, sim_flows_done));
+	}
+	assert_int_equal(a->n_flows, 56);
+	for (i = 0; i < 56; i++) {
+		assert_true(a->flows[i].fin_acked);
+		assert_true(sim_peer(&s, 0)->flows[i].got_fin);
+	}
+	sim_fini(&s);
+}
+
+static bool
+one_has_half(struct sim *s)
+{
+	struct app *a = sim_peer(s, 0);
+
+	return a->n_flows > 1 && a->flows[1].got >= MIB;
+}
+
+static bool
+bidirectional_is_over(struct sim *s)
+{
+	struct app *a = TAILQ_FIRST(&s->apps);
+	size_t i;
+
+	while (!a->client)
+		a = TAILQ_NEXT(a, link);
+	for (i = 0; i < a->n_flows; i++)
+		if (!quic_is_uni(a->flows[i].id))
+			return a->flows[i].fin_acked;
+	return false;
+}
+
+/* Seven lanes in turn, packet by packet; the control stream before them. */
+static void
+lanes_take_turns_behind_the_control_stream(void **state)
+{
+	struct sim s;
+	struct app *a, *b;
+	size_t i;
+
+	(void)state;
+	sim_init(&s, 41);
+	a = sim_connected(&s);
+	for (i = 0; i < 7; i++)
+		sim_send_uni(a, 2 * MIB, true);
+	assert_true(sim_run(&s, 60 * SECOND, one_has_half));
+	b = sim_peer(&s, 0);
+	for (i = 0; i < 7; i++)
+		assert_in_range(b->flows[i].got, MIB / 2, 3 * MIB / 2);
+	sim_send(a, 100000, true);
+	assert_true(sim_run(&s, 60 * SECOND, bidirectional_is_over));
+	assert_false(a->flows[0].fin_acked);
+	sim_run(&s, 60 * SECOND, NULL);
+	for (i = 0; i < 7; i++)
+		assert_true(a->flows[i].fin_acked);
+	sim_fini(&s);
+}
+
+/* Streams that end in any way while packets are lost and overtake. */
+static void
+streams_end_in_any_order_on_a_bad_wire(void **state)
+{
+	struct sim s;
+	struct app *a, *b;
+	uint64_t seed;
+	size_t i;
+
+	(void)state;
+	for (seed = 50; seed < 70; seed++) {
+		sim_init(&s, seed);
+		a = sim_connected(&s);
+		b = sim_peer(&s, 0);
+		s.loss = 150;
+		s.jitter = 20 * MS;
+		s.twice = 50;
+		for (i = 0; i < 50; i++) {
+			struct flow *f =
+			    sim_send_uni(a, sim_random(&s) % 30000, true);
+
+			sim_run(&s, sim_random(&s) % (50 * MS), NULL);
+			if (f != NULL && sim_random(&s) % 3 == 0) {
+				quic_reset(a->quic, f->id, 1);
+				f->closed = true;
+			}
+			if (b->n_flows > 0 && sim_random(&s) % 3 == 0) {
+				f = &b->flows[sim_random(&s) % b->n_flows];
+				quic_stop(b->quic, f->id, 2);
+				f->closed = true;
+			}
+			quic_allow_uni(b->quic, 1);
+		}
+		sim_run(&s, 20 * SECOND, NULL);
+		assert_int_equal(quic_end(a->quic)->kind, QUIC_ALIVE);
+		assert_int_equal(quic_end(b->quic)->kind, QUIC_ALIVE);
+		for (i = 0; i < a->n_flows; i++)
+			assert_true(a->flows[i].closed);
+		for (i = 0; i < b->n_flows; i++)
+			assert_true(b->flows[i].closed);
+		sim_fini(&s);
+	}
+}
+
 static void
 keys_are_updated_without_tls(void **state)
 {
@@ -582,6 +1007,22 @@ main(void)
 	    cmocka_unit_test(a_late_fin_is_known_to_have_arrived),
 	    cmocka_unit_test(a_late_fin_is_known_on_a_busy_connection),
 	    cmocka_unit_test(a_server_may_open_streams_too),
+	    cmocka_unit_test(
+		a_stream_of_one_direction_is_heard_and_acknowledged),
+	    cmocka_unit_test(one_direction_has_a_window_of_its_own),
+	    cmocka_unit_test(
+		credit_of_the_connection_and_of_a_stream_are_apart),
+	    cmocka_unit_test(each_stream_allowed_is_asked_for_once),
+	    cmocka_unit_test(no_stream_of_one_direction_before_it_is_allowed),
+	    cmocka_unit_test(a_reset_tells_why_and_nothing_more_is_pulled),
+	    cmocka_unit_test(a_stream_may_be_reset_before_anything_is_sent),
+	    cmocka_unit_test(a_peer_that_only_resets_streams_is_left),
+	    cmocka_unit_test(who_wants_no_more_says_so_and_hears_no_more),
+	    cmocka_unit_test(who_has_nothing_to_say_hears_of_the_stop_too),
+	    cmocka_unit_test(streams_nobody_accepts_are_replaced),
+	    cmocka_unit_test(many_small_streams_share_packets),
+	    cmocka_unit_test(lanes_take_turns_behind_the_control_stream),
+	    cmocka_unit_test(streams_end_in_any_order_on_a_bad_wire),
 	    cmocka_unit_test(keys_are_updated_without_tls),
 	    cmocka_unit_test(close_tells_code_and_reason),
 	    cmocka_unit_test(close_in_a_callback_is_the_last_word),
