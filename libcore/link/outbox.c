@@ -198,6 +198,17 @@ put_header(struct outbox_queue *q)
 	return r;
 }
 
+/* No more messages for q. */
+static void
+end_queue(struct outbox_queue *q)
+{
+	q->ended = true;
+	if (q->lane != NULL)
+		lane_finish(q->lane);
+	else if (q->out.n == 0)
+		drop_queue(q);
+}
+
 /* Open the lane of q, if something waits for it and that may be now. */
 static int
 open_lane(struct outbox_queue *q)
@@ -218,7 +229,7 @@ open_lane(struct outbox_queue *q)
 	account(q);
 	lane_wake(q->lane);
 	if (q->ended || o->finishing)
-		lane_finish(q->lane);
+		end_queue(q);
 	return OK;
 }
 
@@ -343,17 +354,6 @@ outbox_forward(struct outbox *o, uint32_t tag, struct view frame)
 	return commit(q, frame.len, tag);
 }
 
-/* No more messages for q. */
-static void
-end_queue(struct outbox_queue *q)
-{
-	q->ended = true;
-	if (q->lane != NULL)
-		lane_finish(q->lane);
-	else if (q->out.n == 0)
-		drop_queue(q);
-}
-
 void
 outbox_end_session(struct outbox *o, uint32_t tag, struct view session)
 {
@@ -415,6 +415,7 @@ move(struct outbox *o, struct outq *from)
 int
 outbox_use_lanes(struct outbox *o, bool lanes)
 {
+	bool eased = o->eased;
 	int r = OK;
 
 	if (lanes == o->lanes)
@@ -423,12 +424,13 @@ outbox_use_lanes(struct outbox *o, bool lanes)
 	if (lanes) {
 		r = move(o, &o->control.out);
 		account(&o->control);
-		return r;
 	}
-	while (r == OK && o->n > 0) {
+	while (r == OK && !lanes && o->n > 0) {
 		r = move(o, &o->queues[0]->out);
 		drop_queue(o->queues[0]);
 	}
+	/* Who waits may find room, if not all that is in use is full. */
+	o->eased = eased || o->n_crowded < (lanes ? o->n : 1);
 	return r;
 }
 
