@@ -50,7 +50,7 @@ open_window(const struct inlet *in, size_t n)
 {
 	if (!in->is_lane)
 		link_widen(in->peer->link, n);
-	else if (in->lane != NULL)
+	else
 		lane_credit(in->lane, n);
 }
 
@@ -100,8 +100,7 @@ inlet_credit(struct inlet *in, size_t kept)
 	if (!in->is_lane) {
 		link_consumed(p->link, n);
 	} else {
-		if (in->lane != NULL)
-			lane_credit(in->lane, n);
+		lane_credit(in->lane, n);
 		link_credit(p->link, n - again);
 		peer_used(p, n);
 	}
@@ -298,7 +297,7 @@ inlet_route(struct inlet *in)
 		advance(in);
 		break;
 	}
-	if (r == OK && in->fin_came && !in->was_broken && in->in.waiting > 0)
+	if (r == OK && in->fin_came && in->in.waiting > 0)
 		return complain(in, "the stream ended within a frame");
 	return r;
 }

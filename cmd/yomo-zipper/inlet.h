@@ -16,12 +16,12 @@ struct peer;
 struct inlet {
 	struct peer *peer;
 	bool is_lane;	   /* else the link's own stream */
-	struct lane *lane; /* NULL: it has ended */
+	struct lane *lane; /* if it is one */
 	uint64_t number;   /* of the lane */
 	struct intake in;
 	struct waiter waiter; /* of an outlet that has no room for us */
 	bool fin_came;	      /* nothing will follow */
-	bool was_broken;      /* ... and what is cut may be */
+	bool has_ended;	      /* and all of it is routed: the lane may close */
 	size_t unused;	      /* bytes the client has no credit for yet */
 	size_t advanced;   /* of these, the connection's window is open again */
 	size_t used;	   /* bytes since the window last grew */

@@ -49,19 +49,20 @@ drop_inlet(struct inlet *in)
 		free(in);
 }
 
-/* Everything that came on a lane is routed. */
+/* Everything that came on a lane is routed: it may be closed. */
 static void
 end_inlet(struct inlet *in)
 {
+	in->has_ended = true;
 	control_tell_taken(in->peer, in);
-	drop_inlet(in);
+	lane_finish(in->lane);
 }
 
 static bool
-has_ended(const struct inlet *in)
+may_end(const struct inlet *in)
 {
-	return in->is_lane && in->fin_came && in->waiter.on == NULL &&
-	       (in->in.waiting == 0 || in->was_broken);
+	return in->is_lane && in->fin_came && !in->has_ended &&
+	       in->waiter.on == NULL && in->in.waiting == 0;
 }
 
 /* --- the end --- */
@@ -270,10 +271,14 @@ take_control(struct peer *p)
 static bool
 is_done(const struct peer *p)
 {
-	const struct inlet *in = &p->main_inlet;
+	const struct inlet *in;
 
-	return p->state == PEER_READY && in->fin_came && in->in.waiting == 0 &&
-	       in == TAILQ_FIRST(&p->inlets) && TAILQ_NEXT(in, link) == NULL;
+	if (p->state != PEER_READY || !p->main_inlet.fin_came)
+		return false;
+	TAILQ_FOREACH(in, &p->inlets, link)
+		if (in->in.waiting > 0 || (in->is_lane && !in->has_ended))
+			return false;
+	return true;
 }
 
 /* Our lanes end after what is queued in them, then the link's own stream. */
@@ -305,7 +310,7 @@ route_inlet(struct inlet *in)
 {
 	int r;
 
-	if ((r = inlet_route(in)) == OK && has_ended(in))
+	if ((r = inlet_route(in)) == OK && may_end(in))
 		end_inlet(in);
 	return r == ERR_MORE ? OK : r;
 }
@@ -493,7 +498,7 @@ on_lane_fin(void *arg)
 	in->fin_came = true;
 }
 
-/* What came whole was good. */
+/* What there is room for is routed; the rest is given up, as its sender did. */
 static void
 on_lane_broken(void *arg, uint64_t code)
 {
@@ -501,18 +506,18 @@ on_lane_broken(void *arg, uint64_t code)
 
 	log_debug("'%s' (%s) broke off a lane: code 0x%llx", in->peer->name,
 	    in->peer->link->name, (unsigned long long)code);
-	in->fin_came = in->was_broken = true;
-	peer_resume(in->peer);
+	if (peer_may_route(in->peer))
+		(void)inlet_route(in);
 }
 
 static void
 on_lane_closed(void *arg)
 {
 	struct inlet *in = arg;
+	struct peer *p = in->peer;
 
-	in->lane = NULL;
-	if (!in->fin_came) /* we broke it off */
-		drop_inlet(in);
+	drop_inlet(in);
+	peer_resume(p); /* it may have been the last */
 }
 
 static const struct lane_ops lane_callbacks = {
@@ -533,6 +538,7 @@ on_lane(void *arg, struct lane *l)
 	inlet_init(in, p, p->z->conf->max_message);
 	in->is_lane = true;
 	in->lane = l;
+	in->heard_at = loop_now(p->z->loop);
 	in->number = l->id;
 	TAILQ_INSERT_TAIL(&p->inlets, in, link);
 	l->ops = &lane_callbacks;

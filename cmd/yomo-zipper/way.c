@@ -68,6 +68,7 @@ open_lane(struct way *w)
 		return;
 	switch (link_open_lane(p->link, w->out, &lane_callbacks, w, &w->lane)) {
 	case OK:
+		lane_wake(w->lane);
 		if (w->finishing)
 			lane_finish(w->lane);
 		break;
