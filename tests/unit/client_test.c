@@ -53,11 +53,16 @@ struct visit {
 	struct rig_end e;
 	struct toy *toy;
 	size_t at; /* of the first byte in e.in not looked at */
+	size_t lane_at[RIG_LANES];
+	struct rig_lane *lane; /* of ours, for any tag */
 	struct handshake h;
 	int frames;
 	uint32_t messages;
 	uint32_t first;	 /* number of the first message */
 	uint32_t latest; /* ... and of the last: they are in order */
+	int observed;
+	int interested;
+	uint64_t taken;
 	bool answered;
 };
 
@@ -83,18 +88,49 @@ put_text(struct visit *v, enum frame_type type, const char *text)
 	put(v, (struct view){bytes, frame_text_size(t)});
 }
 
+static void
+put_ack(struct visit *v)
+{
+	put(v, (struct view){FRAME_ACK_BYTES, FRAME_ACK_SIZE});
+	link_allow_lanes(v->e.link, QUICLINK_LANES_MAX);
+}
+
+static void
+open_toy_lane(struct visit *v)
+{
+	struct lane_frame shared = {0};
+	uint8_t bytes[20];
+
+	assert_non_null(v->lane = rig_open_lane(&v->e));
+	lane_frame_put(bytes, &shared);
+	assert_int_equal(outq_put(&v->lane->out,
+			     (struct view){bytes, lane_frame_size(&shared)}),
+	    OK);
+}
+
+/* Where messages for the client go. */
+static struct outq *
+out_of(struct visit *v)
+{
+	if (v->lane == NULL && v->e.link != NULL && v->e.link->lanes)
+		open_toy_lane(v);
+	return v->lane != NULL ? &v->lane->out : &v->e.out;
+}
+
 /* A message for the client; tag is its number, too. */
 static void
 put_data(struct visit *v, uint32_t number, size_t len)
 {
 	struct data_frame d = {.tag = number, .payload = {NULL, len}};
+	struct outq *q = out_of(v);
 	uint8_t *p;
 
-	assert_int_equal(outq_reserve(&v->e.out, data_frame_size(&d), &p), OK);
+	assert_int_equal(outq_reserve(q, data_frame_size(&d), &p), OK);
 	memset(data_frame_put_head(p, &d), (int)number, len);
-	assert_int_equal(
-	    outq_commit(&v->e.out, data_frame_size(&d), number, 1), OK);
-	if (v->e.link != NULL)
+	assert_int_equal(outq_commit(q, data_frame_size(&d), number, 1), OK);
+	if (v->lane != NULL && v->lane->lane != NULL)
+		lane_wake(v->lane->lane);
+	else if (v->e.link != NULL)
 		link_wake(v->e.link);
 }
 
@@ -106,7 +142,7 @@ answer(struct visit *v)
 	v->answered = true;
 	switch (t->answer) {
 	case ACK:
-		put(v, (struct view){FRAME_ACK_BYTES, FRAME_ACK_SIZE});
+		put_ack(v);
 		break;
 	case TEXT:
 		put_text(v, t->type, t->text);
@@ -139,31 +175,120 @@ note_message(struct visit *v, const struct frame *f)
 }
 
 static void
+note_control(struct visit *v, const struct frame *f)
+{
+	struct observe_frame o;
+	struct interest_frame i;
+	struct taken_frame t;
+
+	switch (f->type) {
+	case FRAME_OBSERVE:
+		assert_int_equal(observe_frame_get(f->body, &o), OK);
+		v->observed++;
+		break;
+	case FRAME_INTEREST:
+		assert_int_equal(interest_frame_get(f->body, &i), OK);
+		v->interested++;
+		break;
+	case FRAME_TAKEN:
+		assert_int_equal(taken_frame_get(f->body, &t), OK);
+		v->taken = t.messages;
+		break;
+	default:
+		fail_msg("unexpected %s", frame_name(f->type));
+	}
+}
+
+static void
+note_frame(struct visit *v, const struct frame *f, bool on_lane)
+{
+	struct toy *t = v->toy;
+
+	if (v->frames++ == 0) {
+		assert_int_equal(f->type, FRAME_HANDSHAKE);
+		assert_int_equal(handshake_get(f->body, &v->h), OK);
+		answer(v);
+	} else if (v->e.link->lanes && !on_lane) {
+		note_control(v, f);
+	} else {
+		note_message(v, f);
+	}
+	if (v->e.link != NULL && t->close_after > 0 &&
+	    v->frames >= t->close_after) {
+		t->close_after = 0;
+		rig_close(&v->e, t->close_code, "enough");
+	}
+}
+
+/* Look at what came by a stream; on a lane the first frame is its header. */
+static void
+look_at(struct visit *v, const struct buf *b, size_t *at, bool on_lane)
+{
+	struct view in = buf_view(b);
+	struct lane_frame h;
+	struct frame f;
+
+	view_skip(&in, *at);
+	while (v->e.link != NULL && frame_get(&in, SIZE_MAX, &f) == OK) {
+		if (on_lane && *at == 0) {
+			assert_int_equal(f.type, FRAME_LANE);
+			assert_int_equal(lane_frame_get(f.body, &h), OK);
+		} else {
+			note_frame(v, &f, on_lane);
+		}
+		*at += f.whole.len;
+	}
+}
+
+/* The client has ended: so do we, lanes first. */
+static void
+end_visit(struct visit *v)
+{
+	if (v->toy->silent_fin || v->e.link->fin_wanted)
+		return;
+	if (v->lane == NULL || v->lane->lane == NULL)
+		link_finish(v->e.link);
+	else if (!v->lane->lane->fin_wanted)
+		lane_finish(v->lane->lane);
+}
+
+static void
 look(struct rig_end *e)
 {
 	struct visit *v = (struct visit *)e;
-	struct view in = buf_view(&e->in);
-	struct frame f;
+	size_t i;
 
-	view_skip(&in, v->at);
-	while (e->link != NULL && frame_get(&in, SIZE_MAX, &f) == OK) {
-		v->at += f.whole.len;
-		if (v->frames++ == 0) {
-			assert_int_equal(f.type, FRAME_HANDSHAKE);
-			assert_int_equal(handshake_get(f.body, &v->h), OK);
-			answer(v);
-		} else {
-			note_message(v, &f);
-		}
-		if (e->link != NULL && v->toy->close_after > 0 &&
-		    v->frames >= v->toy->close_after) {
-			v->toy->close_after = 0;
-			rig_close(e, v->toy->close_code, "enough");
-		}
-	}
-	if (e->link != NULL && e->fins > 0 && !e->link->fin_wanted &&
-	    !v->toy->silent_fin)
-		link_finish(e->link);
+	look_at(v, &e->in, &v->at, false);
+	for (i = 0; i < e->n_lanes; i++)
+		if (&e->lanes[i] != v->lane)
+			look_at(v, &e->lanes[i].in, &v->lane_at[i], true);
+	if (e->link != NULL && e->fins > 0)
+		end_visit(v);
+}
+
+static void
+on_toy_lane_closed(struct rig_lane *n)
+{
+	if (n == ((struct visit *)n->end)->lane && n->end->fins > 0)
+		end_visit((struct visit *)n->end);
+}
+
+/* It does not say what it has consumed. */
+static void
+make_lazy(struct visit *v)
+{
+	size_t i;
+
+	v->e.lazy = v->e.model.lazy = true;
+	for (i = 0; i < v->e.n_lanes; i++)
+		v->e.lanes[i].lazy = true;
+}
+
+/* Bytes that came from the client. */
+static size_t
+came(const struct visit *v)
+{
+	return v->e.in.len + rig_lanes_got(&v->e);
 }
 
 static void
@@ -184,6 +309,7 @@ on_accept(void *arg, struct link *l)
 	v->toy->visits++;
 	v->e.link = l;
 	v->e.on_pause = look;
+	v->e.model.on_closed = on_toy_lane_closed;
 	v->e.on_down = leave;
 	l->ops = &rig_ops;
 	l->arg = &v->e;
@@ -497,7 +623,7 @@ messages_before_the_ack_wait_for_it(void **state)
 	UNTIL(n_visits == 1 && visits[0].answered);
 	turns_run(rig_loop, 50);
 	assert_int_equal(visits[0].frames, 1);
-	put(&visits[0], (struct view){FRAME_ACK_BYTES, FRAME_ACK_SIZE});
+	put_ack(&visits[0]);
 	client_finish(client);
 	ends_with(EXIT_OK);
 	assert_int_equal(visits[0].messages, 10);
@@ -845,15 +971,18 @@ what_was_sent_and_not_acknowledged_is_in_doubt(void **state)
 static void
 what_was_not_sent_goes_over_the_next_connection(void **state)
 {
+	size_t window = QUICLINK_WINDOW;
 	int i;
 
 	(void)state;
 	begin();
 	UNTIL(readies == 1);
-	visits[0].e.lazy = true; /* its window fills up */
+	make_lazy(&visits[0]); /* its window fills up */
 	say(40, 100000);
-	UNTIL(visits[0].e.in.len >= QUICLINK_WINDOW);
-	UNTIL(counts().waiting <= 40 * 100100 - QUICLINK_WINDOW);
+	if (visits[0].e.link->lanes)
+		window = QUICLINK_LANE_WINDOW_FIRST;
+	UNTIL(came(&visits[0]) >= window);
+	UNTIL(counts().waiting <= 40 * 100100 - window);
 	for (i = 0; i < 3; i++)
 		turns_run(rig_loop, 50);
 	rig_close(&visits[0].e, HELLO_CLOSE_RESTART, "");
@@ -1003,7 +1132,7 @@ messages_come_in_order_also_before_the_ack(void **state)
 	UNTIL(n_visits == 1 && visits[0].answered);
 	put_data(&visits[0], 1, 10);
 	UNTIL(heard == 1);
-	put(&visits[0], (struct view){FRAME_ACK_BYTES, FRAME_ACK_SIZE});
+	put_ack(&visits[0]);
 	for (i = 2; i <= 500; i++)
 		put_data(&visits[0], i, i * 10);
 	UNTIL(heard == 500);
@@ -1023,11 +1152,11 @@ what_is_held_back_comes_when_it_is_wanted(void **state)
 	hold = true;
 	for (i = 1; i <= 100; i++)
 		put_data(&visits[0], i, 90000);
-	UNTIL(visits[0].e.out.unsent < 8000000);
+	UNTIL(out_of(&visits[0])->unsent < 8000000);
 	turns_run(rig_loop, 100);
 	/* No more than a window's worth waits here. */
-	assert_true(
-	    visits[0].e.out.bytes > 100 * 90000 - 2 * (size_t)QUICLINK_WINDOW);
+	assert_true(out_of(&visits[0])->bytes >
+		    100 * 90000 - 2 * (size_t)QUICLINK_WINDOW);
 	assert_int_equal(heard_n, 0);
 	hold = false;
 	client_resume(client);
@@ -1066,7 +1195,7 @@ what_is_held_back_survives_the_connection(void **state)
 	hold = true;
 	for (i = 1; i <= 50; i++)
 		put_data(&visits[0], i, 1000);
-	UNTIL(visits[0].e.out.bytes == 0);
+	UNTIL(out_of(&visits[0])->bytes == 0);
 	rig_close(&visits[0].e, HELLO_CLOSE_RESTART, "");
 	/* It comes back, and can send, while messages wait for it. */
 	UNTIL(readies == 2);
@@ -1074,7 +1203,7 @@ what_is_held_back_survives_the_connection(void **state)
 	UNTIL(visits[1].messages == 3);
 	for (i = 51; i <= 60; i++)
 		put_data(&visits[1], i, 1000);
-	UNTIL(visits[1].e.out.bytes == 0);
+	UNTIL(out_of(&visits[1])->bytes == 0);
 	assert_int_equal(heard_n, 0);
 	assert_int_equal(losses, 0);
 	hold = false;
@@ -1099,7 +1228,7 @@ who_is_deaf_hears_no_more_and_holds_nobody_up(void **state)
 		put_data(&visits[0], i, 90000);
 	turns_run(rig_loop, 50);
 	client_deafen(client);
-	UNTIL(visits[0].e.out.bytes == 0);
+	UNTIL(out_of(&visits[0])->bytes == 0);
 	client_finish(client);
 	ends_with(EXIT_OK);
 	assert_int_equal(heard_n, 0);
@@ -1177,9 +1306,9 @@ over_a_unix_socket_the_unsent_goes_over_the_next(void **state)
 	use_socket();
 	begin();
 	UNTIL(readies == 1);
-	visits[0].e.lazy = true;
+	make_lazy(&visits[0]);
 	say(40, 100000);
-	UNTIL(visits[0].e.in.len >= QUICLINK_WINDOW_FIRST);
+	UNTIL(came(&visits[0]) >= QUICLINK_WINDOW_FIRST);
 	turns_run(rig_loop, 50);
 	rig_close(&visits[0].e, HELLO_CLOSE_RESTART, "");
 	UNTIL(readies == 2);
@@ -1376,7 +1505,7 @@ say_anything(struct visit *v)
 	case 0:
 	case 1:
 	case 2:
-		put(v, (struct view){FRAME_ACK_BYTES, FRAME_ACK_SIZE});
+		put_ack(v);
 		break;
 	case 3:
 	case 4:
