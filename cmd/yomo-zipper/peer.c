@@ -386,6 +386,7 @@ on_up(void *arg)
 {
 	struct peer *p = arg;
 
+	p->lanes = p->link->lanes;
 	peer_set_state(p, PEER_GREETING);
 	if (p->is_pipe)
 		join_pipe(p);

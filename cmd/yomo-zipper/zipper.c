@@ -315,6 +315,7 @@ open_listener(struct zipper *z)
 			    .handshake_ns = QUICLINK_HANDSHAKE_NS,
 			    .stream_window = QUICLINK_WINDOW_FIRST,
 			    .conn_window = QUICLINK_WINDOW_FIRST,
+			    .lane_window = QUICLINK_LANE_WINDOW_FIRST,
 			    .streams_bidi = 1,
 			},
 		    .max_conns = conf->max_connections,

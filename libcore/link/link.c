@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-#include <assert.h>
-
 #include "base/err.h"
 #include "link/link.h"
+
+void
+link_init(struct link *l, const struct link_kind *kind)
+{
+	l->kind = kind;
+	TAILQ_INIT(&l->lanes_all);
+	TAILQ_INIT(&l->lanes_due);
+}
 
 void
 link_wake(struct link *l)
@@ -58,11 +64,13 @@ link_open_lane(struct link *l, struct outq *out, const struct lane_ops *ops,
 {
 	int r;
 
-	if (!l->lanes)
-		return ERR_MORE;
-	if ((r = l->kind->open_lane(l, lane)) != OK)
+	r = l->lanes ? l->kind->open_lane(l, lane) : ERR_MORE;
+	if (r == ERR_MORE) {
+		l->lanes_wanted = true;
+		l->lanes_came = false;
+	}
+	if (r != OK)
 		return r;
-	(*lane)->link = l;
 	(*lane)->ops = ops;
 	(*lane)->arg = arg;
 	(*lane)->out = out;
@@ -74,37 +82,4 @@ link_credit(struct link *l, size_t n)
 {
 	if (l->lanes)
 		l->kind->credit(l, n);
-}
-
-void
-lane_wake(struct lane *l)
-{
-	l->link->kind->lane_wake(l);
-}
-
-void
-lane_finish(struct lane *l)
-{
-	l->fin_wanted = true;
-	l->link->kind->lane_wake(l);
-}
-
-void
-lane_break(struct lane *l, uint64_t code)
-{
-	assert(code != 0);
-	l->link->kind->lane_break(l, code);
-}
-
-void
-lane_consumed(struct lane *l, size_t n)
-{
-	lane_credit(l, n);
-	link_credit(l->link, n);
-}
-
-void
-lane_credit(struct lane *l, size_t n)
-{
-	l->link->kind->lane_credit(l, n);
 }

@@ -13,6 +13,7 @@
 
 #include "base/outq.h"
 #include "base/view.h"
+#include "link/lane.h"
 #include "net/loop.h"
 
 enum link_end_kind {
@@ -34,8 +35,6 @@ struct link_end {
 	uint64_t code;
 	char reason[LINK_REASON]; /* in words, maybe the peer's; maybe "" */
 };
-
-struct lane;
 
 struct link_ops {
 	/* Bytes may flow. */
@@ -59,39 +58,6 @@ struct link_ops {
 	void (*down)(void *arg, const struct link_end *end);
 };
 
-/* What its owner is told about a lane.  Those of the other direction's may be
- * NULL. */
-struct lane_ops {
-	/* Of the peer's: bytes came, valid during the call; they hold up the
-	 * lane and all lanes of the link until lane_consumed(). */
-	void (*bytes)(void *arg, struct view bytes);
-	/* Of the peer's: no bytes will follow.  It is kept until
-	 * lane_finish() says that everything is taken. */
-	void (*fin)(void *arg);
-	/* The peer breaks it off: of its own no bytes will follow, of ours
-	 * nothing more is sent.  closed() follows. */
-	void (*broken)(void *arg, uint64_t code);
-	/* Of ours: the queue got shorter, or the fin was acknowledged; once a
-	 * turn. */
-	void (*moved)(void *arg);
-	/* It is over, and freed after this call: the fin was acknowledged or
-	 * taken, or it was broken off.  What came and was not used yet holds
-	 * up the link until link_credit(). */
-	void (*closed)(void *arg);
-};
-
-/* A stream of one direction beside the link's own; made and freed by the link.
- */
-struct lane {
-	struct link *link;
-	const struct lane_ops *ops;
-	void *arg;
-	struct outq *out; /* NULL: it is the peer's */
-	uint64_t id;	 /* as QUIC numbers streams: 2, 6, 10.. or 3, 7, 11.. */
-	bool fin_wanted; /* lane_finish() was called */
-	bool fin_acked;	 /* ... and the peer has everything */
-};
-
 struct link {
 	const struct link_kind *kind;
 	const struct link_ops *ops; /* NULL: closed by its owner */
@@ -106,6 +72,11 @@ struct link {
 	 * unix socket with link_use_lanes(). */
 	bool lanes;
 	char name[64]; /* the peer, for the log */
+	/* For link/ only. */
+	struct lane_list lanes_all;
+	struct lane_list lanes_due; /* to be told something */
+	bool lanes_wanted;	    /* link_open_lane() said ERR_MORE */
+	bool lanes_came;	    /* ... and now there may be some */
 };
 
 /* Something was queued: send it at the end of this turn. */
@@ -147,30 +118,10 @@ void link_allow_lanes(struct link *l, size_t n);
 int link_open_lane(struct link *l, struct outq *out, const struct lane_ops *ops,
     void *arg, struct lane **lane);
 
-/* Something was queued: send it at the end of this turn. */
-void lane_wake(struct lane *l);
-
 /*
- * Ours: end it after what is queued.  The peer's, of which the fin came:
- * everything is taken, it may be closed.
+ * n bytes given to the bytes() of a lane have been used, but do not count for
+ * its own window (lane_credit()): the peer may send as much on any other.
  */
-void lane_finish(struct lane *l);
-
-/*
- * Break it off: ours, nothing more of the queue is sent and code tells the
- * peer why not (RESET_STREAM); the peer's, it is told that nobody wants it
- * (STOP_SENDING).  No callback but closed() comes.  code is not 0.
- */
-void lane_break(struct lane *l, uint64_t code);
-
-/* n bytes given to its bytes() have been used. */
-void lane_consumed(struct lane *l, size_t n);
-
-/*
- * The same, in two parts: the peer may send n bytes more on this lane; and n
- * bytes more on all lanes and the stream of the link.
- */
-void lane_credit(struct lane *l, size_t n);
 void link_credit(struct link *l, size_t n);
 
 /* What every kind of link can do.  For link/ only. */
@@ -179,14 +130,19 @@ struct link_kind {
 	void (*consumed)(struct link *l, size_t n);
 	void (*widen)(struct link *l, size_t n);
 	void (*close)(struct link *l, uint64_t code, const char *reason);
-	/* Of lanes; all NULL: it has none. */
-	void (*use_lanes)(struct link *l);
+	/* For lanes: of a link that never has any they are NULL. */
+	void (*use_lanes)(struct link *l); /* NULL: nothing is to be done */
 	void (*allow_lanes)(struct link *l, size_t n);
 	int (*open_lane)(struct link *l, struct lane **lane);
 	void (*credit)(struct link *l, size_t n);
+	void (*later)(struct link *l); /* lane_tell_all() in this turn */
 	void (*lane_wake)(struct lane *l);
 	void (*lane_break)(struct lane *l, uint64_t code);
 	void (*lane_credit)(struct lane *l, size_t n);
+	void (*lane_closed)(struct lane *l);
 };
+
+/* l is zeroed. */
+void link_init(struct link *l, const struct link_kind *kind);
 
 #endif /* LINK_LINK_H */

@@ -465,7 +465,7 @@ make(struct loop *loop, struct outq *out, const struct link_ops *ops, void *arg)
 
 	if ((k = calloc(1, sizeof(*k))) == NULL)
 		return NULL;
-	k->link.kind = &kind;
+	link_init(&k->link, &kind);
 	k->link.ops = ops;
 	k->link.arg = arg;
 	k->link.out = out;

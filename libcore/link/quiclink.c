@@ -12,6 +12,20 @@
 #define ALERT_NO_ALPN 0x178u
 #define CRYPTO_ERROR 0x100u
 
+/* What the callbacks of quic/ get for a stream. */
+struct flow {
+	struct quiclink *k;
+	struct quiclane *lane; /* NULL: the link's own */
+};
+
+struct quiclane {
+	struct lane lane;
+	struct flow flow;
+	bool filled; /* as below */
+	bool ended;  /* QUIC has nothing more to do with it */
+	TAILQ_ENTRY(quiclane) link_filled;
+};
+
 struct quiclink {
 	struct link link;
 	struct loop *loop;
@@ -22,9 +36,11 @@ struct quiclink {
 	struct timer timer;
 	struct task task;
 	int64_t stream; /* -1: not open yet */
-	bool came;	/* bytes or fin in this turn */
-	bool filled;	/* or may be: quic is to ask for bytes */
-	bool moved;	/* something was acknowledged in this turn */
+	struct flow flow;
+	TAILQ_HEAD(, quiclane) filled_lanes;
+	bool came;   /* bytes or fin in this turn */
+	bool filled; /* or may be: quic is to ask for bytes */
+	bool moved;  /* something was acknowledged in this turn */
 	bool was_up;
 	bool ended;   /* down() was called */
 	bool refused; /* a client's socket says that nobody is there */
@@ -37,6 +53,7 @@ release(struct quiclink *k)
 	task_cancel(k->loop, &k->task);
 	egress_unwait(k->egress, &k->waiter);
 	quic_free(k->q);
+	lane_free_all(&k->link);
 	if (k->egress == &k->own)
 		egress_fini(&k->own);
 	free(k);
@@ -128,6 +145,30 @@ transmit(struct quiclink *k)
 	return false;
 }
 
+static void
+unfill(struct quiclink *k, struct quiclane *n)
+{
+	if (n->filled)
+		TAILQ_REMOVE(&k->filled_lanes, n, link_filled);
+	n->filled = false;
+}
+
+/* Once a turn, however much was queued in it. */
+static void
+wake_quic(struct quiclink *k)
+{
+	struct quiclane *n;
+
+	if (k->filled && k->stream >= 0) {
+		k->filled = false;
+		quic_wake(k->q, k->stream);
+	}
+	while ((n = TAILQ_FIRST(&k->filled_lanes)) != NULL) {
+		unfill(k, n);
+		quic_wake(k->q, (int64_t)n->lane.id);
+	}
+}
+
 /*
  * Every event on a link ends here, once a turn: the owner works on what came,
  * then all that QUIC has to say is sent, then the one timer is set.
@@ -146,10 +187,9 @@ step(void *arg)
 		k->moved = false;
 		l->ops->moved(l->arg);
 	}
-	if (k->filled && k->stream >= 0) {
-		k->filled = false;
-		quic_wake(k->q, k->stream);
-	}
+	if (!k->ended)
+		lane_tell_all(l);
+	wake_quic(k);
 	if (!transmit(k))
 		task_post(k->loop, &k->task);
 	report_end(k);
@@ -182,7 +222,7 @@ on_room(void *arg)
 	task_post(k->loop, &k->task);
 }
 
-/* Callbacks of quic/. */
+/* --- callbacks of quic/ --- */
 
 static void
 on_ready(void *arg)
@@ -190,15 +230,45 @@ on_ready(void *arg)
 	struct quiclink *k = arg;
 
 	/* A server's stream is the client's to open. */
-	if (k->egress == &k->own && quic_open_bidi(k->q, k, &k->stream) != OK) {
+	if (k->egress == &k->own &&
+	    quic_open_bidi(k->q, &k->flow, &k->stream) != OK) {
 		quic_close(k->q, 0, view_of("no stream allowed"));
 		return;
 	}
 	k->was_up = true;
 	k->link.answers_fin =
 	    view_equal(quic_alpn(k->q), view_of(QUIC_ALPN_OURS));
+	k->link.lanes = k->link.answers_fin;
 	if (k->link.ops != NULL)
 		k->link.ops->up(k->link.arg);
+}
+
+static struct quiclane *
+make_lane(struct quiclink *k)
+{
+	struct quiclane *n;
+
+	if ((n = calloc(1, sizeof(*n))) == NULL)
+		return NULL;
+	n->flow = (struct flow){.k = k, .lane = n};
+	return n;
+}
+
+static void *
+accept_lane(struct quiclink *k, int64_t id)
+{
+	struct link *l = &k->link;
+	struct quiclane *n;
+
+	if (!l->lanes || l->ops == NULL || l->ops->lane == NULL)
+		return NULL;
+	if ((n = make_lane(k)) == NULL)
+		return NULL;
+	lane_init(&n->lane, l, (uint64_t)id);
+	if (l->ops->lane(l->arg, &n->lane))
+		return &n->flow;
+	lane_free(&n->lane);
+	return NULL;
 }
 
 static void *
@@ -206,70 +276,98 @@ on_accept(void *arg, int64_t id)
 {
 	struct quiclink *k = arg;
 
+	if (quic_is_uni(id))
+		return accept_lane(k, id);
 	if (k->stream >= 0)
 		return NULL;
 	k->stream = id;
-	return k;
+	return &k->flow;
 }
 
 static void
 on_data(void *arg, struct view bytes, bool fin)
 {
-	struct quiclink *k = arg;
+	const struct flow *f = arg;
+	struct quiclink *k = f->k;
 
 	if (k->link.ops == NULL)
 		return;
 	k->came = true;
+	if (f->lane != NULL) {
+		lane_take(&f->lane->lane, bytes, fin);
+		return;
+	}
 	if (bytes.len > 0)
 		k->link.ops->bytes(k->link.arg, bytes);
 	if (fin && k->link.ops != NULL)
 		k->link.ops->fin(k->link.arg);
 }
 
+static struct outq *
+queue_of(const struct flow *f)
+{
+	return f->lane != NULL ? f->lane->lane.out : f->k->link.out;
+}
+
 static size_t
 on_pull(void *arg, struct iovec *v, size_t n, bool *fin)
 {
-	struct quiclink *k = arg;
+	const struct flow *f = arg;
+	const struct outq *q = queue_of(f);
 	size_t i, got, len = 0;
 
 	*fin = false;
-	if (k->link.ops == NULL)
+	if (f->k->link.ops == NULL)
 		return 0;
-	got = outq_pull(k->link.out, v, n);
+	got = outq_pull(q, v, n);
 	for (i = 0; i < got; i++)
 		len += v[i].iov_len;
-	*fin = k->link.fin_wanted && len == k->link.out->unsent;
+	*fin = len == q->unsent && (f->lane != NULL ? f->lane->lane.fin_wanted
+						    : f->k->link.fin_wanted);
 	return got;
 }
 
 static void
 on_sent(void *arg, size_t n)
 {
-	struct quiclink *k = arg;
+	const struct flow *f = arg;
 
-	if (k->link.ops != NULL)
-		outq_sent(k->link.out, n);
+	if (f->k->link.ops != NULL)
+		outq_sent(queue_of(f), n);
 }
 
 static void
 on_acked(void *arg, size_t n, bool fin_acked)
 {
-	struct quiclink *k = arg;
+	const struct flow *f = arg;
+	struct quiclink *k = f->k;
 
 	if (k->link.ops == NULL)
 		return;
+	if (f->lane != NULL) {
+		lane_acked(&f->lane->lane, n, fin_acked);
+		return;
+	}
 	outq_acked(k->link.out, n);
 	if (fin_acked)
 		k->link.fin_acked = true;
 	k->moved = true;
+	task_post(k->loop, &k->task);
 }
 
 static void
 on_reset(void *arg, uint64_t code)
 {
-	struct quiclink *k = arg;
+	const struct flow *f = arg;
+	struct quiclink *k = f->k;
 
-	/* The one stream is the connection: without it there is none. */
+	if (k->link.ops == NULL)
+		return;
+	if (f->lane != NULL) {
+		lane_broken(&f->lane->lane, code);
+		return;
+	}
+	/* The link's stream is the connection: without it there is none. */
 	log_debug("'%s' broke off its stream: code 0x%llx", k->link.name,
 	    (unsigned long long)code);
 	quic_close(k->q, 0, view_of("stream was reset"));
@@ -278,7 +376,22 @@ on_reset(void *arg, uint64_t code)
 static void
 on_stream_closed(void *arg)
 {
-	(void)arg;
+	const struct flow *f = arg;
+
+	if (f->lane == NULL)
+		return;
+	f->lane->ended = true;
+	if (f->k->link.ops != NULL && f->lane->lane.out != NULL)
+		lane_over(&f->lane->lane);
+}
+
+static void
+on_more_streams(void *arg)
+{
+	struct quiclink *k = arg;
+
+	k->link.lanes_came = true;
+	task_post(k->loop, &k->task);
 }
 
 static const struct quic_ops quic_callbacks = {
@@ -290,9 +403,10 @@ static const struct quic_ops quic_callbacks = {
     .acked = on_acked,
     .reset = on_reset,
     .closed = on_stream_closed,
+    .more_streams = on_more_streams,
 };
 
-/* What links can do. */
+/* --- what links can do --- */
 
 static void
 wake(struct link *l)
@@ -322,11 +436,104 @@ close_link(struct link *l, uint64_t code, const char *reason)
 	task_post(k->loop, &k->task);
 }
 
+/* --- what lanes can do --- */
+
+static void
+later(struct link *l)
+{
+	struct quiclink *k = (struct quiclink *)l;
+
+	task_post(k->loop, &k->task);
+}
+
+static void
+allow_lanes(struct link *l, size_t n)
+{
+	quic_allow_uni(((struct quiclink *)l)->q, n);
+	later(l);
+}
+
+static int
+open_lane(struct link *l, struct lane **lane)
+{
+	struct quiclink *k = (struct quiclink *)l;
+	struct quiclane *n;
+	int64_t id;
+	int r;
+
+	if ((n = make_lane(k)) == NULL)
+		return ERR_NOMEM;
+	if ((r = quic_open_uni(k->q, &n->flow, &id)) != OK) {
+		free(n);
+		return r;
+	}
+	lane_init(&n->lane, l, (uint64_t)id);
+	*lane = &n->lane;
+	return OK;
+}
+
+static void
+credit(struct link *l, size_t n)
+{
+	quic_credit(((struct quiclink *)l)->q, n);
+	later(l);
+}
+
+static void
+wake_lane(struct lane *l)
+{
+	struct quiclink *k = (struct quiclink *)l->link;
+	struct quiclane *n = (struct quiclane *)l;
+
+	if (!n->filled)
+		TAILQ_INSERT_TAIL(&k->filled_lanes, n, link_filled);
+	n->filled = true;
+	later(l->link);
+}
+
+static void
+break_lane(struct lane *l, uint64_t code)
+{
+	struct quiclink *k = (struct quiclink *)l->link;
+
+	unfill(k, (struct quiclane *)l);
+	if (l->out != NULL)
+		quic_reset(k->q, (int64_t)l->id, code);
+	else
+		quic_stop(k->q, (int64_t)l->id, code);
+}
+
+static void
+credit_lane(struct lane *l, size_t n)
+{
+	quic_credit_stream(((struct quiclink *)l->link)->q, (int64_t)l->id, n);
+	later(l->link);
+}
+
+/* One of the peer's that QUIC was through with before us makes room now. */
+static void
+on_lane_closed(struct lane *l)
+{
+	struct quiclane *n = (struct quiclane *)l;
+
+	unfill((struct quiclink *)l->link, n);
+	if (l->out == NULL && n->ended)
+		allow_lanes(l->link, 1);
+}
+
 static const struct link_kind kind = {
     .wake = wake,
     .consumed = consumed,
     .widen = consumed, /* QUIC counts up: more is more */
     .close = close_link,
+    .allow_lanes = allow_lanes,
+    .open_lane = open_lane,
+    .credit = credit,
+    .later = later,
+    .lane_wake = wake_lane,
+    .lane_break = break_lane,
+    .lane_credit = credit_lane,
+    .lane_closed = on_lane_closed,
 };
 
 static struct quiclink *
@@ -336,8 +543,10 @@ make(struct loop *loop)
 
 	if ((k = calloc(1, sizeof(*k))) == NULL)
 		return NULL;
-	k->link.kind = &kind;
+	link_init(&k->link, &kind);
+	k->flow.k = k;
 	k->loop = loop;
+	TAILQ_INIT(&k->filled_lanes);
 	k->stream = -1;
 	k->filled = true; /* before we came */
 	k->timer = (struct timer){.fn = on_deadline, .arg = k};
@@ -441,7 +650,9 @@ quiclink_dial(struct link **l, struct loop *loop, struct tls *tls,
 	    .keep_alive_ns = QUICLINK_KEEP_ALIVE_NS,
 	    .handshake_ns = QUICLINK_HANDSHAKE_NS,
 	    .stream_window = QUICLINK_WINDOW,
-	    .conn_window = QUICLINK_WINDOW,
+	    .lane_window = QUICLINK_WINDOW,
+	    .conn_window = QUICLINK_WINDOW_ALL,
+	    .streams_uni = QUICLINK_LANES_MAX,
 	};
 	struct quiclink *k;
 	int r;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Links over QUIC: the one bidirectional stream of YoMo's protocol. */
+/*
+ * Links over QUIC: the one bidirectional stream of YoMo's protocol, and between
+ * ends that both speak ours, lanes as unidirectional streams.
+ */
 #ifndef LINK_QUICLINK_H
 #define LINK_QUICLINK_H
 
@@ -11,12 +14,15 @@
 #define QUICLINK_IDLE_NS (5 * 1000000000ull)
 #define QUICLINK_KEEP_ALIVE_NS (2 * 1000000000ull)
 #define QUICLINK_HANDSHAKE_NS (3 * 1000000000ull)
+/* What may lie unread on the link's stream or a lane, and on all of them. */
 #define QUICLINK_WINDOW (2u << 20)
+#define QUICLINK_WINDOW_ALL (4u << 20)
 /* What a stranger may send: the longest greeting, HELLO_MAX and its header. */
 #define QUICLINK_WINDOW_FIRST (68u << 10)
-#define QUICLINK_LANES_MAX 64
+/* What a client may send on a lane at first, if all of them have room. */
 #define QUICLINK_LANE_WINDOW_FIRST (256u << 10)
-#define QUICLINK_WINDOW_ALL (4u << 20)
+/* The most lanes in one direction. */
+#define QUICLINK_LANES_MAX 64
 
 /*
  * Begin to connect to peer; up() or down() follows.  host is what the

@@ -645,21 +645,6 @@ it_is_done_when_the_zipper_has_answered_the_fin(void **state)
 	ends_with(EXIT_OK);
 }
 
-static int
-take_yomo(SSL *ssl, const unsigned char **out, unsigned char *len,
-    const unsigned char *in, unsigned n, void *arg)
-{
-	static const unsigned char yomo[] = "yomo";
-
-	(void)ssl;
-	(void)in;
-	(void)n;
-	(void)arg;
-	*out = yomo;
-	*len = 4;
-	return SSL_TLSEXT_ERR_OK;
-}
-
 /* Go's zipper takes a FIN for nothing at all. */
 static void
 a_zipper_that_gives_no_sign_is_waited_for_a_while(void **state)
@@ -671,7 +656,7 @@ a_zipper_that_gives_no_sign_is_waited_for_a_while(void **state)
 	(void)state;
 	assert_int_equal(tls_server_new(&go, &s), OK);
 	listener_set_tls(toys[0].listener, go);
-	SSL_CTX_set_alpn_select_cb(tls_ctx(go), take_yomo, NULL);
+	SSL_CTX_set_alpn_select_cb(tls_ctx(go), rig_take_yomo, NULL);
 	toys[0].silent_fin = true;
 	conf.linger_ns = 100 * RIG_MS;
 	begin();

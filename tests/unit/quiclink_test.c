@@ -7,13 +7,12 @@
 
 #include "auth/auth.h"
 #include "faults.h"
-#include "link_rig.h"
+#include "lane_cases.h"
 #include "proto/hello.h"
 
 static struct tls *server_tls, *client_tls;
 static struct listener *listener;
 static struct addr at;
-static struct rig_end here, there; /* the client's, the server's */
 static bool refuse;
 static int accepted;
 
@@ -310,6 +309,32 @@ who_speaks_another_protocol_is_a_stranger(void **state)
 	tls_free(other);
 }
 
+/* Go's peers know nothing of them, and notice nothing. */
+static void
+the_old_protocol_has_no_lanes(void **state)
+{
+	const struct tls_server_conf conf = {0};
+	struct tls *other;
+
+	(void)state;
+	assert_int_equal(tls_server_new(&other, &conf), OK);
+	listener_set_tls(listener, other);
+	SSL_CTX_set_alpn_select_cb(tls_ctx(other), rig_take_yomo, NULL);
+	dial(&at);
+	rig_send(&here, 0, 10);
+	UNTIL(there.in.len == 10);
+	assert_false(here.link->answers_fin || there.link->answers_fin);
+	assert_false(here.link->lanes || there.link->lanes);
+	link_allow_lanes(there.link, 5);
+	assert_null(rig_open_lane(&here));
+	assert_null(rig_open_lane(&there));
+	rig_send(&here, 10, 10);
+	UNTIL(there.in.len == 20);
+	assert_int_equal(here.lane_calls + there.lane_calls, 0);
+	listener_set_tls(listener, server_tls);
+	tls_free(other);
+}
+
 static void
 close_own(struct rig_end *e)
 {
@@ -409,6 +434,24 @@ without_memory_there_is_no_link(void **state)
 	assert_true(failed > 5);
 }
 
+/* --- lanes --- */
+
+static void
+lanes_join(void)
+{
+	dial(&at);
+	rig_send(&here, 0, 1); /* or nobody there would know of it */
+	UNTIL(there.ups == 1 && there.in.len == 1);
+	assert_null(rig_open_lane(&here)); /* not allowed yet */
+	assert_true(here.link->lanes && there.link->lanes);
+	link_use_lanes(here.link);
+	link_use_lanes(there.link);
+	link_allow_lanes(there.link, LANES);
+	UNTIL(here.lane_calls == 1);
+	here.lane_calls = 0;
+	buf_consume(&there.in, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -426,10 +469,12 @@ main(void)
 	    TEST(who_is_not_accepted_finds_nobody),
 	    TEST(who_is_not_trusted_is_told_from_who_is_absent),
 	    TEST(who_speaks_another_protocol_is_a_stranger),
+	    TEST(the_old_protocol_has_no_lanes),
 	    TEST(a_link_may_be_closed_from_any_callback),
 	    TEST(a_link_may_be_closed_before_it_is_up),
 	    TEST(one_may_close_the_link_of_another),
 	    TEST(without_memory_there_is_no_link),
+	    LANE_CASES,
 	};
 
 	return cmocka_run_group_tests(tests, setup_group, teardown_group);
