@@ -162,7 +162,9 @@ way_free(struct way *w)
 	struct peer *p = w->peer;
 
 	router_close_outlet(p->z->router, &w->outlet);
-	peer_count_orphans(p, w->out);
+	/* What a group shares went to others, or was counted as lost. */
+	if (!w->outlet.is_shared)
+		peer_count_orphans(p, w->out);
 	TAILQ_REMOVE(&p->ways, w, link);
 	if (!w->is_lane)
 		return;

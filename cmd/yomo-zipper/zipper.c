@@ -94,10 +94,12 @@ report(const struct zipper *z)
 	log_info("%" PRIu64 " messages: %" PRIu64 " delivered, %" PRIu64
 		 " unobserved (%" PRIu64 " held), %" PRIu64
 		 " dropped of %" PRIu64 " bytes; %" PRIu64
-		 " observers sent away, and %" PRIu64
-		 " messages queued for those who left; %zu bytes of memory",
+		 " observers sent away, %" PRIu64
+		 " messages queued for those who left, %" PRIu64
+		 " left by members of groups for others; %zu bytes of memory",
 	    r->messages, r->delivered, r->unobserved, r->held, r->lost.messages,
-	    r->lost.bytes, r->evicted, z->orphans.messages, slab_total());
+	    r->lost.bytes, r->evicted, z->orphans.messages, r->left,
+	    slab_total());
 	TAILQ_FOREACH(p, &z->peers, link_all)
 		peer_describe(p);
 }
@@ -186,6 +188,7 @@ on_tick(void *arg)
 		next = TAILQ_NEXT(p, link_all); /* p may go, and only p */
 		patience_tick(p, now);
 	}
+	router_tick(z->router);
 	memory_tick(z, now);
 }
 
