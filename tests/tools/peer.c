@@ -272,10 +272,9 @@ static void *
 on_accept(void *arg, int64_t id)
 {
 	struct client *k = arg;
-	bool is_uni = (id & 2) != 0; /* RFC 9000, 2.1 */
 	struct channel *h;
 
-	if (!is_uni || k->crowd->o.messages == 0 ||
+	if (!quic_is_uni(id) || k->crowd->o.messages == 0 ||
 	    (h = calloc(1, sizeof(*h))) == NULL)
 		return NULL;
 	h->client = k;
@@ -493,6 +492,7 @@ begin(struct crowd *c)
 	    .handshake_ns = HANDSHAKE_NS,
 	    .stream_window = WINDOW,
 	    .conn_window = WINDOW,
+	    .lane_window = WINDOW,
 	    .streams_uni = c->o.messages > 0 ? LANES : 0,
 	};
 	int r;

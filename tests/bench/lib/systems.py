@@ -84,11 +84,16 @@ def listening_on(program):
 class Yomo(System):
     """Those that speak YoMo's protocol, and so share tests/tools/peer."""
 
+    protocol = 'yomo'
+
+    def peer(self, group, at, *options):
+        return group.start(['peer', '-a', self.protocol, *options, at])
+
     def observers(self, group, at, n, count):
-        return Sink(group.start(['peer', '-n', str(count), '-c', str(n), at]))
+        return Sink(self.peer(group, at, '-n', str(count), '-c', str(n)))
 
     def idle(self, group, at, count):
-        return group.start(['peer', '-n', str(count), '-j', '16', at])
+        return self.peer(group, at, '-n', str(count))
 
     def stuck(self, group, at, tag):
         """An observer whose output nobody reads."""
@@ -102,6 +107,7 @@ class Yomo(System):
 class Ours(Yomo):
     name = 'ours'
     title = 'yomo (this)'
+    protocol = 'yomo-x1'
     needs = ('yomo-zipper', 'yomo-sfn', 'yomo-source')
     folder = ''
 
