@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: ISC */
 #include <ctype.h>
+#include <stdio.h>
 
 #include "lane_any.h"
 #include "unit.h"
 #include "vectors.h"
 
 #define SMALL 256 /* holds every frame here */
+#define MANUAL "man/yomo-protocol.7"
+#define MANUAL_MAX (1u << 20)
 
-/* The examples of yomo-protocol(7), and the numbers at their limits. */
+/* The examples of yomo-protocol(7), and what stands at a limit. */
 static const struct {
+	bool in_manual;
 	const char *name, *hex;
 	uint8_t type;
 	union lane_any f;
 } written[] = {
-    {"lane", "a0 03  01 01 33", FRAME_LANE,
+    {true, "lane", "a0 03  01 01 33", FRAME_LANE,
 	{.lane = {.has_tag = true, .tag = 0x33}}},
-    {"lane of tag 0", "a0 03  01 01 00", FRAME_LANE, {.lane = {true, 0, {0}}}},
-    {"lane of a tag that looks negative", "a0 05  01 03 00 e0 01", FRAME_LANE,
-	{.lane = {.has_tag = true, .tag = 0xe001}}},
-    {"lane, shared", "a0 00", FRAME_LANE, {.lane = {0}}},
-    {"lane with a session", "a0 0b  01 01 33  02 06 56 31 53 74 47 58",
+    {false, "lane of tag 0", "a0 03  01 01 00", FRAME_LANE,
+	{.lane = {true, 0, {0}}}},
+    {true, "lane of a tag that looks negative", "a0 05  01 03 00 e0 01",
+	FRAME_LANE, {.lane = {.has_tag = true, .tag = 0xe001}}},
+    {true, "lane, shared", "a0 00", FRAME_LANE, {.lane = {0}}},
+    {true, "lane with a session", "a0 0b  01 01 33  02 06 56 31 53 74 47 58",
 	FRAME_LANE,
 	{.lane = {true, 0x33, BYTES('V', '1', 'S', 't', 'G', 'X')}}},
 
-    {"observe",
+    {true, "observe",
 	"a1 1b  01 01 01  02 10 33 00 00 00 33 00 00 00"
 	" 40 00 00 00 4f 00 00 00  04 01 02  06 01 00",
 	FRAME_OBSERVE,
@@ -31,7 +36,7 @@ static const struct {
 	     .add = BYTES(
 		 0x33, 0, 0, 0, 0x33, 0, 0, 0, 0x40, 0, 0, 0, 0x4f, 0, 0, 0),
 	     .policy = OBSERVE_DROP_OLD}}},
-    {"observe in a group",
+    {true, "observe in a group",
 	"a1 14  01 01 02  02 08 33 00 00 00 33 00 00 00"
 	"  05 02 67 31  06 01 10",
 	FRAME_OBSERVE,
@@ -39,72 +44,78 @@ static const struct {
 	     .add = BYTES(0x33, 0, 0, 0, 0x33, 0, 0, 0),
 	     .group = BYTES('g', '1'),
 	     .prefetch = 16}}},
-    {"observe no more",
-	"a1 10  01 01 03  03 08 00 00 00 00 ff ff ff ff  06 01 00",
+    {true, "observe no more",
+	"a1 10  01 01 03  03 08 40 00 00 00 4f 00 00 00  06 01 00",
 	FRAME_OBSERVE,
 	{.observe = {.request = 3,
-	     .remove = BYTES(0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff)}}},
-    {"observe nothing", "a1 06  01 01 00  06 01 00", FRAME_OBSERVE,
+	     .remove = BYTES(0x40, 0, 0, 0, 0x4f, 0, 0, 0)}}},
+    {false, "observe nothing", "a1 06  01 01 00  06 01 00", FRAME_OBSERVE,
 	{.observe = {0}}},
 
-    {"observe ack", "a2 03  01 01 01", FRAME_OBSERVE_ACK,
+    {true, "observe ack", "a2 03  01 01 01", FRAME_OBSERVE_ACK,
 	{.observe_ack = {.request = 1}}},
-    {"observe ack, refused", "a2 09  01 01 02  02 04 66 75 6c 6c",
+    {true, "observe ack, refused", "a2 09  01 01 02  02 04 66 75 6c 6c",
 	FRAME_OBSERVE_ACK, {.observe_ack = {2, BYTES('f', 'u', 'l', 'l')}}},
 
-    {"interest asked for", "a3 0a  01 08 33 00 00 00 33 00 00 00",
+    {true, "interest asked for", "a3 0a  01 08 33 00 00 00 33 00 00 00",
 	FRAME_INTEREST,
 	{.interest = {.ranges = BYTES(0x33, 0, 0, 0, 0x33, 0, 0, 0)}}},
-    {"interest told", "a3 0d  02 08 33 00 00 00 02 00 00 00  03 01 01",
+    {true, "interest told", "a3 0d  02 08 33 00 00 00 02 00 00 00  03 01 01",
 	FRAME_INTEREST,
 	{.interest = {.entries = BYTES(0x33, 0, 0, 0, 2, 0, 0, 0),
 	     .complete = true}}},
-    {"interest of nobody", "a3 03  03 01 01", FRAME_INTEREST,
+    {false, "interest of nobody", "a3 03  03 01 01", FRAME_INTEREST,
 	{.interest = {.complete = true}}},
-    {"interest no more", "a3 00", FRAME_INTEREST,
+    {true, "interest no more", "a3 00", FRAME_INTEREST,
 	{.interest = {.complete = false}}},
 
-    {"taken", "a4 0a  01 01 02  02 02 03 e8  03 01 00", FRAME_TAKEN,
+    {true, "taken", "a4 0a  01 01 02  02 02 03 e8  03 01 00", FRAME_TAKEN,
 	{.taken = {.lane = 2, .messages = 1000}}},
-    {"taken, huge",
+    {false, "taken, huge",
 	"a4 1e  01 08 3f ff ff ff ff ff ff fe  02 08 ff ff ff ff ff ff ff ff"
 	"  03 08 80 00 00 00 00 00 00 00",
 	FRAME_TAKEN,
 	{.taken = {(UINT64_C(1) << 62) - 2, UINT64_MAX, UINT64_C(1) << 63}}},
 
-    {"gap",
+    {true, "gap",
 	"a5 1a  01 04 00 00 00 33  02 08 00 00 00 00 00 00 00 03"
 	"  03 08 00 00 00 00 00 00 00 78",
 	FRAME_GAP, {.gap = {0x33, 3, 120}}},
-    {"gap of a tag that looks negative",
+    {false, "gap of a tag that looks negative",
 	"a5 1a  01 04 de ad be ef  02 08 00 00 00 00 00 00 00 00"
 	"  03 08 ff ff ff ff ff ff ff ff",
 	FRAME_GAP, {.gap = {0xdeadbeef, 0, UINT64_MAX}}},
 
-    {"credit", "a6 08  01 01 02  02 03 08 00 00", FRAME_CREDIT,
+    {false, "credit", "a6 08  01 01 02  02 03 08 00 00", FRAME_CREDIT,
 	{.credit = {2, 0x80000}}},
-    {"chunk", "a7 0c  01 01 02  03 07 a0 03 01 01 33 a5 00", FRAME_CHUNK,
+    {false, "chunk", "a7 0c  01 01 02  03 07 a0 03 01 01 33 a5 00", FRAME_CHUNK,
 	{.chunk = {2, false, BYTES(0xa0, 3, 1, 1, 0x33, 0xa5, 0)}}},
-    {"chunk, the last", "a7 0b  01 01 02  02 01 01  03 03 61 62 63",
+    {false, "chunk, the last", "a7 0b  01 01 02  02 01 01  03 03 61 62 63",
 	FRAME_CHUNK, {.chunk = {2, true, BYTES('a', 'b', 'c')}}},
-    {"chunk, nothing but the end", "a7 06  01 01 02  02 01 01", FRAME_CHUNK,
-	{.chunk = {.lane = 2, .fin = true}}},
-    {"reset", "a8 06  01 01 02  02 01 13", FRAME_RESET, {.reset = {2, 0x13}}},
-    {"reset, another code", "a8 07  01 01 06  02 02 01 00", FRAME_RESET,
+    {false, "chunk, nothing but the end", "a7 06  01 01 02  02 01 01",
+	FRAME_CHUNK, {.chunk = {.lane = 2, .fin = true}}},
+    {false, "reset", "a8 06  01 01 02  02 01 13", FRAME_RESET,
+	{.reset = {2, 0x13}}},
+    {false, "reset, another code", "a8 07  01 01 06  02 02 01 00", FRAME_RESET,
 	{.reset = {6, 0x100}}},
 };
 
-/* The bytes of hex, which has spaces in it for people. */
+/* Text without the spaces that it has for people. */
+static void
+squeeze(const char *text, char *out)
+{
+	for (; *text != '\0'; text++)
+		if (!isspace((unsigned char)*text))
+			*out++ = *text;
+	*out = '\0';
+}
+
 static struct view
 bytes_of(const char *hex, uint8_t *out)
 {
-	char tight[2 * SMALL + 1];
-	size_t n = 0;
+	char tight[3 * SMALL];
 
-	for (; *hex != '\0'; hex++)
-		if (!isspace((unsigned char)*hex))
-			tight[n++] = *hex;
-	tight[n] = '\0';
+	squeeze(hex, tight);
 	return vectors_unhex(tight, out, SMALL);
 }
 
@@ -195,6 +206,27 @@ frames_are_written_byte_by_byte(void **state)
 		    OK);
 		same_fields(
 		    written[i].type, &f, &written[i].f, written[i].name);
+	}
+}
+
+static void
+the_manual_shows_these_bytes(void **state)
+{
+	static char page[MANUAL_MAX];
+	char tight[3 * SMALL];
+	size_t i;
+	FILE *f;
+
+	(void)state;
+	if ((f = fopen(MANUAL, "r")) == NULL)
+		fail_msg("cannot open '%s': run from the top folder", MANUAL);
+	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
+	fclose(f);
+	squeeze(page, page);
+	for (i = 0; i < COUNT(written); i++) {
+		squeeze(written[i].hex, tight);
+		if (written[i].in_manual && strstr(page, tight) == NULL)
+			fail_msg("%s: %s", written[i].name, written[i].hex);
 	}
 }
 
@@ -459,6 +491,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(frames_are_written_byte_by_byte),
+	    cmocka_unit_test(the_manual_shows_these_bytes),
 	    cmocka_unit_test(bodies_of_others_are_taken_or_refused),
 	    cmocka_unit_test(a_body_cut_within_a_child_is_bad),
 	    cmocka_unit_test(frames_have_names),
