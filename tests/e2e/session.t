@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 80
+plan 84
 
 seq 200000 >"$out/numbers"
 mkdir "$out/tree" "$out/tree/empty"
@@ -239,6 +239,27 @@ tells sink 'was cut after 10 messages' 'and says why'
 run sink yomo-sfn --session -F lines < <(edited '$d' | yomo-zipper --pipe \
     -l "unix:$out/cut")
 tells sink 'was cut after 10 messages' 'a zipper in a pipe says it, too'
+
+# Many at once from one client: more than have a lane of their own.
+seq 3 | yomo-source --session -F lines | yomo-sfn -F json >"$out/one"
+while read -r line; do
+	for i in {10..89}; do
+		echo "${line/\"yomo-session\":\"??/\"yomo-session\":\"$i}"
+	done
+done <"$out/one" >"$out/many"
+start watch yomo-sfn -R 3 -z "$at" -F json
+wait_for watch
+start sink yomo-sfn -R 3 -z "$at" --session -F lines
+wait_for sink
+yomo-source -z "$at" -F json <"$out/many"
+ended sink 0 'eighty sessions of one source: a sink exits 0'
+is "$(cat "$out/sink.out")" $'1\n2\n3' 'and has one of them'
+start sink yomo-sfn -R 3 -z "$at" --session -F lines
+wait_for sink
+head -n -80 "$out/many" | yomo-source -z "$at" -F json
+ended sink 75 'eighty that do not end: a sink exits 75'
+ok 'as many are cut as the manual says' seen watch.out '"cut"' 64
+stop watch
 
 # Where there is no room for the word, it waits.
 hold slow
