@@ -19,7 +19,7 @@
 #define VISITS 64
 #define TOYS 3
 #define SECOND_NS (1000 * RIG_MS)
-#define PAYLOAD 16
+#define TAG 7
 
 static struct tls *server_tls, *client_tls;
 
@@ -60,9 +60,12 @@ struct visit {
 	uint32_t messages;
 	uint32_t first;	 /* number of the first message */
 	uint32_t latest; /* ... and of the last: they are in order */
+	struct observe_frame observe;
+	struct interest_frame interest;
+	struct taken_frame taken;
 	int observed;
 	int interested;
-	uint64_t taken;
+	int takens;
 	bool answered;
 };
 
@@ -94,6 +97,15 @@ put_ack(struct visit *v)
 	put(v, (struct view){FRAME_ACK_BYTES, FRAME_ACK_SIZE});
 	link_allow_lanes(v->e.link, QUICLINK_LANES_MAX);
 }
+
+/* The frame x of what the client gave its link, as bytes for put(). */
+#define PUT(v, x, f)                                                           \
+	do {                                                                   \
+		uint8_t bytes_[500];                                           \
+		assert_true(x##_frame_size(f) <= sizeof(bytes_));              \
+		x##_frame_put(bytes_, f);                                      \
+		put(v, (struct view){bytes_, x##_frame_size(f)});              \
+	} while (0)
 
 static void
 open_toy_lane(struct visit *v)
@@ -165,6 +177,8 @@ note_message(struct visit *v, const struct frame *f)
 	uint32_t number;
 
 	assert_int_equal(data_frame_get(f->body, &d), OK);
+	if (d.tag != TAG)
+		return; /* which is not numbered */
 	assert_true(d.payload.len >= sizeof(number));
 	memcpy(&number, d.payload.p, sizeof(number));
 	if (v->messages++ == 0)
@@ -177,22 +191,18 @@ note_message(struct visit *v, const struct frame *f)
 static void
 note_control(struct visit *v, const struct frame *f)
 {
-	struct observe_frame o;
-	struct interest_frame i;
-	struct taken_frame t;
-
 	switch (f->type) {
 	case FRAME_OBSERVE:
-		assert_int_equal(observe_frame_get(f->body, &o), OK);
+		assert_int_equal(observe_frame_get(f->body, &v->observe), OK);
 		v->observed++;
 		break;
 	case FRAME_INTEREST:
-		assert_int_equal(interest_frame_get(f->body, &i), OK);
+		assert_int_equal(interest_frame_get(f->body, &v->interest), OK);
 		v->interested++;
 		break;
 	case FRAME_TAKEN:
-		assert_int_equal(taken_frame_get(f->body, &t), OK);
-		v->taken = t.messages;
+		assert_int_equal(taken_frame_get(f->body, &v->taken), OK);
+		v->takens++;
 		break;
 	default:
 		fail_msg("unexpected %s", frame_name(f->type));
@@ -344,7 +354,10 @@ static struct endpoint zippers[TOYS];
 static int readies, losses, rooms, eofs, dones, status, others;
 static uint32_t heard; /* the latest message from the zipper */
 static uint32_t heard_n;
-static bool hold;     /* take no message now */
+static bool hold; /* take no message now */
+static struct inbox_ticket tickets[100];
+static int gaps, interests;
+static uint32_t interest_tag, observers;
 static uint32_t said; /* messages given to the client */
 
 static void
@@ -370,8 +383,29 @@ on_data(void *arg, const struct data_frame *d, const struct frame *f)
 		return false;
 	assert_true(d->tag > heard);
 	heard = d->tag;
-	heard_n++;
+	tickets[heard_n++ % COUNT(tickets)] = client_ticket(client);
 	return true;
+}
+
+static bool
+on_gap(void *arg, const struct gap_frame *g, const struct frame *f)
+{
+	(void)arg;
+	(void)f;
+	if (hold)
+		return false;
+	assert_int_equal(g->tag, heard);
+	gaps++;
+	return true;
+}
+
+static void
+on_interest(void *arg, uint32_t tag, uint32_t n)
+{
+	(void)arg;
+	interests++;
+	interest_tag = tag;
+	observers = n;
 }
 
 static bool
@@ -412,6 +446,8 @@ static const struct client_ops client_callbacks = {
     .ready = on_ready,
     .lost = on_lost,
     .data = on_data,
+    .gap = on_gap,
+    .interest = on_interest,
     .other = on_other,
     .room = on_room,
     .eof = on_eof,
@@ -444,7 +480,7 @@ static void
 say(size_t n, size_t len)
 {
 	static uint8_t payload[1u << 21];
-	struct data_frame d = {.tag = 7, .payload = {payload, len}};
+	struct data_frame d = {.tag = TAG, .payload = {payload, len}};
 
 	while (n-- > 0) {
 		said++;
@@ -500,6 +536,7 @@ setup(void **state)
 	if (loop_new(&rig_loop) != OK)
 		return -1;
 	readies = losses = rooms = eofs = dones = others = n_visits = 0;
+	gaps = interests = 0;
 	heard = heard_n = said = 0;
 	status = -1;
 	hold = false;
@@ -645,18 +682,38 @@ it_is_done_when_the_zipper_has_answered_the_fin(void **state)
 	ends_with(EXIT_OK);
 }
 
+/* --- zippers of ours --- */
+
+/* Let the toy be one that speaks YoMo's own protocol only, as Go's. */
+static struct tls *
+make_it_go(struct toy *t)
+{
+	const struct tls_server_conf s = {0};
+	struct tls *go;
+
+	assert_int_equal(tls_server_new(&go, &s), OK);
+	listener_set_tls(t->listener, go);
+	SSL_CTX_set_alpn_select_cb(tls_ctx(go), rig_take_yomo, NULL);
+	return go;
+}
+
+static void
+forget_go(struct tls *go)
+{
+	client_free(client);
+	client = NULL;
+	close_toys();
+	tls_free(go);
+}
+
 /* Go's zipper takes a FIN for nothing at all. */
 static void
 a_zipper_that_gives_no_sign_is_waited_for_a_while(void **state)
 {
-	const struct tls_server_conf s = {0};
-	struct tls *go;
+	struct tls *go = make_it_go(&toys[0]);
 	uint64_t from;
 
 	(void)state;
-	assert_int_equal(tls_server_new(&go, &s), OK);
-	listener_set_tls(toys[0].listener, go);
-	SSL_CTX_set_alpn_select_cb(tls_ctx(go), rig_take_yomo, NULL);
 	toys[0].silent_fin = true;
 	conf.linger_ns = 100 * RIG_MS;
 	begin();
@@ -666,10 +723,267 @@ a_zipper_that_gives_no_sign_is_waited_for_a_while(void **state)
 	ends_with(EXIT_OK);
 	assert_true(loop_clock() - from >= conf.linger_ns);
 	assert_int_equal(visits[0].messages, 10);
-	client_free(client);
-	client = NULL;
-	close_toys();
-	tls_free(go);
+	forget_go(go);
+}
+
+static struct tag_range some_tags[] = {{7, 9}, {100, 50000}};
+static char a_group[] = "team";
+
+/* What takes a zipper of ours; 0: without it. */
+static void
+wish(int i)
+{
+	conf.type = CLIENT_SFN;
+	conf.tags = (struct tag_set){some_tags, 1};
+	if (i == 1)
+		conf.group = a_group;
+	if (i == 2)
+		conf.policy = OBSERVE_DROP_OLD;
+	if (i == 3)
+		conf.tags.n = 2;
+	if (i == 4)
+		conf.interest = (struct tag_set){some_tags, 1};
+}
+
+static void
+who_speaks_but_yomo_is_no_zipper_for_all_wishes(void **state)
+{
+	struct tls *go;
+	int i;
+
+	for (i = 0; i <= 4; i++) {
+		go = make_it_go(&toys[0]);
+		toys[0].silent_fin = true;
+		conf.linger_ns = 0;
+		wish(i);
+		begin();
+		if (i == 0)
+			client_finish(client);
+		ends_with(i == 0 ? EXIT_OK : EXIT_PROTOCOL);
+		assert_int_equal(readies, i == 0);
+		forget_go(go);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
+static void
+a_wish_is_granted_before_it_is_ready(void **state)
+{
+	struct observe_ack_frame ack = {.request = 1};
+	const struct observe_frame *o = &visits[0].observe;
+
+	(void)state;
+	wish(1);
+	conf.prefetch = 3;
+	begin();
+	UNTIL(n_visits == 1 && visits[0].observed == 1);
+	assert_int_equal(handshake_tags(visits[0].h.tags), 0);
+	assert_int_equal(ranges_count(o->add), 1);
+	assert_int_equal(ranges_at(o->add, 0).last, 9);
+	assert_true(view_equal(o->group, view_of("team")));
+	assert_int_equal(o->prefetch, 3);
+	put_data(&visits[0], 7, 100);
+	UNTIL(heard == 7); /* it may come before */
+	turns_run(rig_loop, 50);
+	assert_int_equal(readies, 0);
+	ack.request = 2; /* we never asked */
+	PUT(&visits[0], observe_ack, &ack);
+	turns_run(rig_loop, 50);
+	assert_int_equal(readies, 0);
+	ack.request = o->request;
+	PUT(&visits[0], observe_ack, &ack);
+	UNTIL(readies == 1);
+	client_finish(client);
+	ends_with(EXIT_OK);
+}
+
+static void
+a_wish_that_is_refused_is_the_end(void **state)
+{
+	struct observe_ack_frame ack = {
+	    .request = 1, .refusal = view_of("no such group")};
+
+	(void)state;
+	wish(3);
+	begin();
+	UNTIL(n_visits == 1 && visits[0].observed == 1);
+	assert_int_equal(ranges_count(visits[0].observe.add), 2);
+	PUT(&visits[0], observe_ack, &ack);
+	ends_with(EXIT_REFUSED);
+	assert_int_equal(readies, 0);
+}
+
+static void
+who_never_grants_a_wish_is_left_for_the_next(void **state)
+{
+	struct observe_ack_frame ack = {.request = 1};
+
+	(void)state;
+	wish(2);
+	conf.connect_timeout_ns = 0;
+	begin();
+	UNTIL(n_visits == 2 && visits[1].observed == 1);
+	PUT(&visits[1], observe_ack, &ack);
+	UNTIL(readies == 1);
+}
+
+static void
+interest_is_told_as_it_changes(void **state)
+{
+	uint8_t entry[INTEREST_ENTRY_SIZE];
+	struct interest_frame f = {.complete = true};
+
+	(void)state;
+	wish(4);
+	begin();
+	UNTIL(readies == 1 && visits[0].interested == 1);
+	assert_int_equal(ranges_count(visits[0].interest.ranges), 1);
+	PUT(&visits[0], interest, &f);
+	UNTIL(interests == 3); /* nobody observes any of them */
+	assert_int_equal(interest_tag, 9);
+	assert_int_equal(observers, 0);
+	interest_entry_put(entry, (struct interest_entry){8, 2});
+	f = (struct interest_frame){.entries = {entry, sizeof(entry)}};
+	PUT(&visits[0], interest, &f);
+	UNTIL(interests == 4);
+	assert_int_equal(interest_tag, 8);
+	assert_int_equal(observers, 2);
+	interest_entry_put(entry, (struct interest_entry){99, 5});
+	PUT(&visits[0], interest, &f); /* nobody asked */
+	f.complete = true;
+	PUT(&visits[0], interest, &f);
+	UNTIL(interests == 7);
+}
+
+static void
+the_zipper_is_told_what_was_taken(void **state)
+{
+	struct observe_ack_frame ack = {.request = 1};
+	uint32_t i;
+
+	(void)state;
+	wish(1);
+	conf.says_taken = true;
+	begin();
+	UNTIL(n_visits == 1 && visits[0].observed == 1);
+	PUT(&visits[0], observe_ack, &ack);
+	for (i = 1; i <= 10; i++)
+		put_data(&visits[0], i, 100);
+	UNTIL(heard_n == 10);
+	turns_run(rig_loop, 20);
+	assert_int_equal(visits[0].takens, 0);
+	for (i = 0; i < 4; i++)
+		client_taken(client, tickets[i]);
+	UNTIL(visits[0].takens == 1);
+	assert_int_equal(visits[0].taken.messages, 4);
+	assert_int_equal(visits[0].taken.lane, visits[0].lane->id);
+	/* At the end too: what was taken last is not given to others. */
+	for (; i < 10; i++)
+		client_taken(client, tickets[i]);
+	client_finish(client);
+	ends_with(EXIT_OK);
+	assert_int_equal(visits[0].taken.messages, 10);
+}
+
+static void
+what_nobody_observed_is_counted(void **state)
+{
+	struct taken_frame t = {.messages = 10, .unobserved = 6};
+
+	(void)state;
+	toys[0].silent_fin = true;
+	begin();
+	UNTIL(readies == 1);
+	say(10, 100);
+	UNTIL(visits[0].messages == 10);
+	t.lane = visits[0].e.lanes[0].id;
+	PUT(&visits[0], taken, &t);
+	UNTIL(counts().unobserved == 6);
+	client_finish(client);
+	UNTIL(visits[0].e.fins == 1);
+	t.unobserved = 7;
+	PUT(&visits[0], taken, &t);
+	link_finish(visits[0].e.link);
+	ends_with(EXIT_OK);
+	assert_int_equal(counts().unobserved, 7);
+}
+
+static void
+what_was_lost_is_told_in_its_place(void **state)
+{
+	struct gap_frame g = {.tag = 2, .messages = 5};
+	uint8_t bytes[GAP_FRAME_SIZE];
+
+	(void)state;
+	begin();
+	UNTIL(readies == 1);
+	put_data(&visits[0], 1, 100);
+	put_data(&visits[0], 2, 100);
+	gap_frame_put(bytes, &g);
+	assert_int_equal(
+	    outq_put(out_of(&visits[0]), (struct view){bytes, sizeof(bytes)}),
+	    OK);
+	put_data(&visits[0], 3, 100);
+	UNTIL(heard == 3);
+	assert_int_equal(gaps, 1);
+	assert_int_equal(counts().missing, 5);
+}
+
+static void
+a_tag_that_is_stuck_is_in_nobodys_way(void **state)
+{
+	static uint8_t payload[10000];
+	struct data_frame d = {.tag = 8, .payload = {payload, sizeof(payload)}};
+	uint32_t i;
+
+	(void)state;
+	begin();
+	UNTIL(readies == 1);
+	make_lazy(&visits[0]);
+	while (!client_full_for(client, 8))
+		assert_int_equal(client_send(client, &d), OK);
+	UNTIL(visits[0].e.n_lanes == 1);
+	UNTIL(rig_lanes_got(&visits[0].e) >= QUICLINK_LANE_WINDOW_FIRST);
+	/* The peer goes on with the others, whose window is another. */
+	link_credit(visits[0].e.link, visits[0].e.lanes[0].unconsumed);
+	visits[0].e.model.lazy = false;
+	for (i = 0; i < 50; i++) {
+		assert_false(client_full_for(client, 7));
+		say(10, 5000);
+		UNTIL(visits[0].e.n_lanes == 2 &&
+		      visits[0].e.lanes[1].in.len >= said * 5000);
+	}
+	assert_true(client_full_for(client, 8));
+	assert_true(client_full(client));
+}
+
+static void
+put_lone_frame(struct visit *v, uint8_t type, struct view body)
+{
+	uint8_t bytes[64] = {(uint8_t)(0x80 | type), (uint8_t)body.len};
+
+	memcpy(bytes + 2, body.p, body.len);
+	put(v, (struct view){bytes, body.len + 2});
+}
+
+static void
+what_no_zipper_of_ours_says_is_a_protocol_error(void **state)
+{
+	static const uint8_t types[] = {FRAME_OBSERVE_ACK, FRAME_INTEREST,
+	    FRAME_TAKEN, FRAME_LANE, FRAME_OBSERVE, FRAME_GAP, FRAME_DATA,
+	    FRAME_CHUNK};
+	const struct view bad = BYTES(0x01, 0x09);
+	size_t i;
+
+	for (i = 0; i < COUNT(types); i++) {
+		begin();
+		UNTIL(readies == 1);
+		put_lone_frame(&visits[0], types[i], bad);
+		ends_with(EXIT_PROTOCOL);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
 }
 
 /* --- refusals --- */
@@ -1595,6 +1909,16 @@ main(void)
 	    TEST(messages_before_the_ack_wait_for_it),
 	    TEST(it_is_done_when_the_zipper_has_answered_the_fin),
 	    TEST(a_zipper_that_gives_no_sign_is_waited_for_a_while),
+	    TEST(who_speaks_but_yomo_is_no_zipper_for_all_wishes),
+	    TEST(a_wish_is_granted_before_it_is_ready),
+	    TEST(a_wish_that_is_refused_is_the_end),
+	    TEST(who_never_grants_a_wish_is_left_for_the_next),
+	    TEST(interest_is_told_as_it_changes),
+	    TEST(the_zipper_is_told_what_was_taken),
+	    TEST(what_nobody_observed_is_counted),
+	    TEST(what_was_lost_is_told_in_its_place),
+	    TEST(a_tag_that_is_stuck_is_in_nobodys_way),
+	    TEST(what_no_zipper_of_ours_says_is_a_protocol_error),
 	    TEST(a_refusal_is_for_good),
 	    TEST(who_is_not_trusted_is_not_tried_again),
 	    TEST(who_cannot_be_reached_in_time_is_given_up),
