@@ -270,7 +270,11 @@ observe_tag(struct peer *p, struct observing *o, char why[HELLO_TEXT])
 		return ERR_LIMIT;
 	}
 	r = router_observe(p->z->router, &p->observer, o, loop_now(p->z->loop));
-	if (r == ERR_NOMEM)
+	if (r == ERR_LIMIT)
+		snprintf(why, HELLO_TEXT,
+		    "the name of a group has at most %u bytes",
+		    ROUTER_GROUP_MAX);
+	else if (r != OK)
 		snprintf(why, HELLO_TEXT, "out of memory");
 	return r;
 }
