@@ -33,6 +33,7 @@ struct source {
 	uint64_t next_at; /* when the next message may go */
 	uint64_t messages;
 	uint64_t bytes;
+	uint64_t missing;  /* messages that were lost before us, as told */
 	size_t unfinished; /* bytes of a message whose end has not come */
 	bool reading;
 	bool input_over;
@@ -144,6 +145,16 @@ is_history(struct source *s, const struct framing_msg *m)
 	return true;
 }
 
+/* Here messages are missing already: a pipe is told so, a zipper cannot be. */
+static bool
+is_untold(struct source *s, const struct framing_msg *m)
+{
+	if (!m->has_gap || is_pipe(s))
+		return false;
+	s->missing += m->gap.messages;
+	return true;
+}
+
 /* Send one message; ERR_BAD: it cannot be one. */
 static int
 send_message(struct source *s, const struct framing_msg *m)
@@ -213,7 +224,7 @@ on_input(void *arg, struct view *in, bool eof)
 	while (!client_full(s->client) && !must_wait(s)) {
 		if ((r = framing_get(s->framing, in, eof, &m)) != OK)
 			break;
-		if (is_history(s, &m))
+		if (is_history(s, &m) || is_untold(s, &m))
 			continue;
 		if ((r = send_message(s, &m)) != OK)
 			break;
@@ -487,6 +498,9 @@ source_run(const struct source_conf *conf)
 		return r == ERR_BAD ? EXIT_USAGE : EXIT_SYSTEM;
 	}
 	status = loop_run(s.loop);
+	if (s.missing > 0)
+		log_info("%" PRIu64 " messages were lost on their way here",
+		    s.missing);
 	if (log_level() >= LOG_DEBUG)
 		report(&s);
 	no_reader = client_lost_reader(s.client);

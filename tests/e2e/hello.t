@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 17
+plan 20
 
 zipper
 start sink yomo-sfn -R 3 -z "$at" -F lines -c 2
@@ -40,6 +40,20 @@ like "$(head -n 1 "$out/sink2.out")" '"tag":3.*"yomo-source-id":"[A-Za-z0-9_-]{2
     'answers carry the id of the source'
 like "$(head -n 1 "$out/sink2.out")" '"yomo-tid":"[A-Za-z0-9_-]{21}"' \
     'and the id of a message'
+
+# What was lost on the way here is no message, and not hidden either.
+start sink yomo-sfn -R 3 -z "$at" -F lines -c 2
+wait_for sink
+run source yomo-source -z "$at" -F json <<'END'
+{"data":"before"}
+{"gap":{"messages":3,"bytes":120},"tag":51}
+{"data":"after"}
+END
+is "$(status source)" 0 'a source leaves out gaps'
+like "$(cat "$out/source.err")" ': 3 messages were lost on their way here' \
+    'and says so'
+finish sink
+is "$(cat "$out/sink.out")" $'before\nafter' 'all else goes on'
 
 stop first
 is "$(status first)" 0 'a function drains on SIGTERM'
