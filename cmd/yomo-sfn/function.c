@@ -116,12 +116,23 @@ judge_unread(struct function *f)
 	    f->conf->command[0]);
 }
 
+/* What has not left for its input never will. */
+static void
+close_input(struct function *f)
+{
+	size_t n = function_waiting(f);
+
+	drain_close(f->in);
+	f->in = NULL;
+	if (n > 0)
+		f->ops->gone(f->arg, n);
+}
+
 static void
 close_pipes(struct function *f)
 {
-	drain_close(f->in);
+	close_input(f);
 	feed_close(f->out);
-	f->in = NULL;
 	f->out = NULL;
 	if (f->in_fd >= 0)
 		close(f->in_fd);
@@ -224,8 +235,7 @@ on_exited(void *arg, int status)
 	describe(f, status);
 	count_unread(f);
 	judge_unread(f);
-	drain_close(f->in);
-	f->in = NULL;
+	close_input(f);
 	if (f->out != NULL)
 		timer_set(f->loop, &f->timer, loop_now(f->loop) + OUTPUT_NS);
 	settle(f);
@@ -241,6 +251,14 @@ on_room(void *arg)
 	f->ops->room(f->arg);
 }
 
+static void
+on_written(void *arg, size_t n)
+{
+	struct function *f = arg;
+
+	f->ops->gone(f->arg, n);
+}
+
 /* Done, or it wants no more: then it is about to end. */
 static void
 on_in_end(void *arg, int r)
@@ -252,8 +270,7 @@ on_in_end(void *arg, int r)
 		log_debug("'%s' closed its input", f->conf->command[0]);
 		count_unread(f);
 	}
-	drain_close(f->in);
-	f->in = NULL;
+	close_input(f);
 	if (f->in_fd >= 0)
 		close(f->in_fd);
 	f->in_fd = -1;
@@ -261,6 +278,7 @@ on_in_end(void *arg, int r)
 
 static const struct drain_ops in_callbacks = {
     .room = on_room,
+    .written = on_written,
     .end = on_in_end,
 };
 
@@ -471,6 +489,12 @@ function_finish(struct function *f)
 		drain_finish(f->in);
 	else if (f->child == NULL) /* waiting to be started again */
 		finish_with(f, exit_status(f->status));
+}
+
+size_t
+function_waiting(const struct function *f)
+{
+	return f->in != NULL ? drain_waiting(f->in) : 0;
 }
 
 uint64_t

@@ -14,6 +14,8 @@ struct function;
 struct function_ops {
 	/* There is room for messages again. */
 	void (*room)(void *arg);
+	/* n bytes more have left for its input, or never will. */
+	void (*gone)(void *arg, size_t n);
 	/* Whether an answer may come now; if not, function_resume() later. */
 	bool (*wanted)(void *arg);
 	/* An answer, valid during the call. */
@@ -37,6 +39,9 @@ void function_resume(struct function *f);
 
 /* No more messages: end its input after those it was given. */
 void function_finish(struct function *f);
+
+/* Bytes given that have not left for its input yet. */
+size_t function_waiting(const struct function *f);
 
 /* Bytes that stood in the pipes of processes that died. */
 uint64_t function_in_doubt(const struct function *f);

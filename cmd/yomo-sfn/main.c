@@ -9,8 +9,6 @@
 
 #define AT(field) offsetof(struct sfn_conf, field)
 #define FORMATS "raw|lines|nul|len32|netstring|json|frames"
-/* The compatible wire's Handshake must stay small. */
-#define TAGS_MAX 4096
 
 static int
 parse_out_tag(void *conf, const char *value, const char **why)
@@ -43,6 +41,12 @@ static const struct opt options[] = {
 	"its silence that is taken for its end (30s; 0: none)", NULL},
     {0, "fail-on-loss", OPT_FLAG, AT(fail_on_loss), NULL,
 	"exit with 75 if messages were lost on the way", NULL},
+    {0, "policy", OPT_CHOICE, AT(policy), "rule|block|drop-old|disconnect",
+	"what the zipper does while we are slow (rule: as is its own)", NULL},
+    {0, "group", OPT_STRING, AT(group), "NAME",
+	"share the messages with all others in it", NULL},
+    {0, "prefetch", OPT_U32, AT(prefetch), "N",
+	"messages of the group to have at a time (16)", NULL},
     {'T', "target", OPT_STRING, AT(target), "NAME",
 	"also take messages for this target", NULL},
     {0, "mode", OPT_CHOICE, AT(mode), "pipe", "how the function is run (pipe)",
@@ -92,8 +96,13 @@ check(const struct sfn_conf *conf)
 	if (conf->session && conf->restart == SFN_RESTART_ALWAYS)
 		opts_usage_error("--restart always does not go with --session, "
 				 "which cannot begin again");
-	if (conf->common.zippers.n > 0 && tag_set_count(&conf->tags) > TAGS_MAX)
-		opts_usage_error("more than %d tags", TAGS_MAX);
+	if (conf->group != NULL && *conf->group == '\0')
+		opts_usage_error("--group needs a name");
+	if (conf->prefetch == 0)
+		opts_usage_error("--prefetch 0 would let nothing come");
+	if (conf->session && conf->group != NULL)
+		opts_usage_error("--session takes a stream as a whole, and "
+				 "--group shares it");
 }
 
 int
@@ -104,6 +113,7 @@ main(int argc, char *argv[])
 	    .format = FRAMING_RAW,
 	    .max_restarts = 5,
 	    .session_idle_ns = 30000000000u,
+	    .prefetch = 16,
 	    .linger_ns = 1000000000u,
 	    .max_message = 64u << 20,
 	    .queue = 1u << 20,

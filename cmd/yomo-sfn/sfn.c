@@ -15,6 +15,7 @@
 #include "net/progress.h"
 #include "proto/stamp.h"
 #include "sfn.h"
+#include "taken.h"
 
 #define WRITE_AHEAD (256u << 10)
 
@@ -49,6 +50,7 @@ struct sfn {
 	struct drain *out;	   /* standard output; NULL: the link has it */
 	struct stamp stamp;	   /* of answers */
 	struct follow follow;	   /* --session */
+	struct taken taken;	   /* --group */
 	struct timer idle;
 	struct timer grace;
 	struct progress progress;
@@ -83,17 +85,25 @@ end_if_flushed(struct sfn *s)
 }
 
 static void
-flush(struct sfn *s)
+leave(struct sfn *s)
 {
 	size_t i;
 
+	for (i = 0; i < s->n_members; i++)
+		client_give_up(s->members[i].client);
+}
+
+/* Of a group, others get what we leave behind: not before all has left us. */
+static void
+flush(struct sfn *s)
+{
 	if (s->phase >= SFN_FLUSHING)
 		return;
 	s->phase = SFN_FLUSHING;
-	for (i = 0; i < s->n_members; i++)
-		client_give_up(s->members[i].client);
 	if (s->out != NULL)
 		drain_finish(s->out);
+	if (s->out == NULL || s->conf->group == NULL)
+		leave(s);
 	end_if_flushed(s);
 }
 
@@ -230,6 +240,30 @@ adopt_ids(struct sfn *s, struct view meta)
 		log_error("out of memory for metadata");
 }
 
+/* Of a group, the message has to leave us before it is taken. */
+static void
+note_taken(struct member *m)
+{
+	struct sfn *s = m->sfn;
+	size_t waiting = 0;
+
+	if (s->conf->group == NULL)
+		return;
+	if (s->function != NULL)
+		waiting = function_waiting(s->function);
+	else if (s->out != NULL)
+		waiting = drain_waiting(s->out);
+	taken_note(&s->taken, m->client, waiting);
+}
+
+static void
+on_gone(void *arg, size_t n)
+{
+	struct sfn *s = arg;
+
+	taken_gone(&s->taken, n);
+}
+
 /* The end of a session is no message, where the format cannot say what it is.
  */
 static bool
@@ -319,6 +353,7 @@ on_data(void *arg, const struct data_frame *d, const struct frame *f)
 		return take_of_session(m, &msg);
 	if (!take(m, &msg))
 		return false;
+	note_taken(m);
 	rearm_idle(s);
 	if (s->conf->count > 0 && s->messages >= s->conf->count)
 		stop(s, EXIT_OK);
@@ -420,6 +455,7 @@ on_function_ended(void *arg, int status)
 
 static const struct function_ops function_callbacks = {
     .room = resume_members,
+    .gone = on_gone,
     .wanted = is_answer_wanted,
     .answer = on_answer,
     .ended = on_function_ended,
@@ -433,6 +469,8 @@ on_out_end(void *arg, int r)
 	drain_close(s->out);
 	s->out = NULL;
 	if (r == OK) {
+		if (s->conf->group != NULL)
+			leave(s);
 		end_if_flushed(s);
 		return;
 	}
@@ -442,6 +480,7 @@ on_out_end(void *arg, int r)
 
 static const struct drain_ops out_callbacks = {
     .room = resume_members,
+    .written = on_gone,
     .end = on_out_end,
 };
 
@@ -648,6 +687,10 @@ join(struct sfn *s, size_t i)
 	/* The frame around the longest payload. */
 	m->conf.max_message = s->conf->max_message + 4096;
 	m->conf.queue = s->conf->queue;
+	m->conf.policy = s->conf->policy;
+	m->conf.group = s->conf->group;
+	m->conf.prefetch = s->conf->group != NULL ? s->conf->prefetch : 0;
+	m->conf.says_taken = s->conf->group != NULL;
 	return client_new(&m->client, s->loop, &m->conf, &client_callbacks, m);
 }
 
@@ -694,6 +737,7 @@ tear_down(struct sfn *s)
 		loop_free(s->loop);
 	}
 	free(s->members);
+	taken_fini(&s->taken);
 	stamp_fini(&s->stamp);
 	setup_fini(&s->setup);
 }
@@ -730,6 +774,12 @@ sfn_run(const struct sfn_conf *conf)
 		tear_down(&s);
 		opts_usage_error("frames are not for a terminal: add -z ADDR, "
 				 "or | yomo-sfn");
+	}
+	if (is_pipe(&s) &&
+	    (conf->group != NULL || conf->policy != OBSERVE_RULE)) {
+		tear_down(&s);
+		opts_usage_error("--group and --policy are for a zipper to "
+				 "keep: add -z ADDR");
 	}
 	if (is_pipe(&s) && isatty(STDIN_FILENO)) {
 		tear_down(&s);

@@ -5,6 +5,7 @@
 
 #include "conf/common.h"
 #include "framing/framing.h"
+#include "wire/lane.h"
 
 enum sfn_restart {
 	SFN_RESTART_ON_FAILURE,
@@ -24,7 +25,10 @@ struct sfn_conf {
 	bool allow_loop;
 	bool fail_on_loss;
 	enum framing_kind format;
-	uint64_t block; /* of raw answers; 0: as they come */
+	uint64_t block;		    /* of raw answers; 0: as they come */
+	enum observe_policy policy; /* when we are slow */
+	const char *group;	    /* whose messages are shared; NULL: none */
+	uint32_t prefetch;	    /* of these, at a time */
 	enum sfn_mode mode;
 	enum sfn_restart restart;
 	uint32_t max_restarts;	  /* a minute */
