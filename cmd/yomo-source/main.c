@@ -21,6 +21,8 @@ static const struct opt options[] = {
 	common_check_count},
     {0, "every", OPT_DURATION, AT(every_ns), "TIME",
 	"send one message at a time, so far apart", NULL},
+    {0, "wait", OPT_U32, AT(wait), "[=N]",
+	"send nothing before N (1) observe the tag", NULL},
     {0, "session", OPT_FLAG, AT(session), NULL,
 	"the input is one stream: tell how it ends", NULL},
     {'T', "target", OPT_STRING, AT(target), "NAME",

@@ -22,6 +22,7 @@ struct source {
 	const struct source_conf *conf;
 	struct setup setup;
 	struct client_conf link;
+	struct tag_range own_tag; /* --wait: to hear of */
 	struct loop *loop;
 	struct client *client;
 	struct feed *feed;
@@ -35,6 +36,7 @@ struct source {
 	uint64_t bytes;
 	uint64_t missing;  /* messages that were lost before us, as told */
 	size_t unfinished; /* bytes of a message whose end has not come */
+	bool greeted;
 	bool reading;
 	bool input_over;
 	bool broken;	    /* the session: nobody can have all of it */
@@ -280,10 +282,10 @@ read_on(void *arg)
 
 /* --- the client --- */
 
+/* There is a zipper, and who is waited for is there, too. */
 static void
-on_ready(void *arg)
+begin(struct source *s)
 {
-	struct source *s = arg;
 	struct feed_conf conf = {
 	    .fd = STDIN_FILENO,
 	    .read_max = s->conf->format == FRAMING_RAW && s->conf->block == 0
@@ -296,11 +298,32 @@ on_ready(void *arg)
 	if (s->reading)
 		return;
 	s->reading = true;
-	process_ready(s->conf->common.ready_fd);
 	if (s->input_over)
 		return;
 	if (feed_open(&s->feed, s->loop, &conf, &feed_callbacks, s) != OK)
 		end_input(s, EXIT_SYSTEM);
+}
+
+static void
+on_ready(void *arg)
+{
+	struct source *s = arg;
+
+	if (!s->greeted)
+		process_ready(s->conf->common.ready_fd);
+	s->greeted = true;
+	if (s->conf->wait == 0)
+		begin(s);
+}
+
+static void
+on_interest(void *arg, uint32_t tag, uint32_t observers)
+{
+	struct source *s = arg;
+
+	log_debug("%" PRIu32 " observe tag 0x%" PRIx32, observers, tag);
+	if (observers >= s->conf->wait)
+		begin(s);
 }
 
 /* From now on to be done within --grace. */
@@ -355,6 +378,7 @@ on_done(void *arg, int status)
 
 static const struct client_ops client_callbacks = {
     .ready = on_ready,
+    .interest = on_interest,
     .lost = on_lost,
     .data = on_data,
     .room = read_on,
@@ -381,9 +405,9 @@ report(void *arg)
 	struct client_counts n = client_counts(s->client);
 
 	log_info("%" PRIu64 " messages of %" PRIu64 " bytes, %" PRIu64
-		 " bytes waiting, %" PRIu64 " in doubt, %" PRIu64
-		 " connections lost",
-	    s->messages, s->bytes, n.waiting, n.in_doubt, n.lost);
+		 " unobserved, %" PRIu64 " bytes waiting, %" PRIu64
+		 " in doubt, %" PRIu64 " connections lost",
+	    s->messages, s->bytes, n.unobserved, n.waiting, n.in_doubt, n.lost);
 }
 
 static void
@@ -440,6 +464,9 @@ set_up(struct source *s)
 	s->link.linger_ns = conf->linger_ns;
 	s->link.max_message = conf->max_message;
 	s->link.queue = conf->queue;
+	s->own_tag = (struct tag_range){conf->tag, conf->tag};
+	if (conf->wait > 0)
+		s->link.interest = (struct tag_set){&s->own_tag, 1};
 	if ((r = stamp_init(&s->stamp, s->setup.id, conf->target, conf->meta.v,
 		 conf->meta.n)) != OK ||
 	    (r = framing_new(&s->framing, &framing)) != OK ||
@@ -475,6 +502,7 @@ int
 source_run(const struct source_conf *conf)
 {
 	struct source s = {.conf = conf};
+	uint64_t unobserved;
 	bool no_reader;
 	int r, status;
 
@@ -493,6 +521,11 @@ source_run(const struct source_conf *conf)
 		opts_usage_error("frames are not for a terminal: add -z ADDR, "
 				 "or | yomo-sfn");
 	}
+	if (is_pipe(&s) && conf->wait > 0) {
+		tear_down(&s);
+		opts_usage_error("--wait is for a zipper to answer: add "
+				 "-z ADDR");
+	}
 	if ((r = set_up(&s)) != OK) {
 		tear_down(&s);
 		return r == ERR_BAD ? EXIT_USAGE : EXIT_SYSTEM;
@@ -501,6 +534,9 @@ source_run(const struct source_conf *conf)
 	if (s.missing > 0)
 		log_info("%" PRIu64 " messages were lost on their way here",
 		    s.missing);
+	unobserved = client_counts(s.client).unobserved;
+	if (conf->wait > 0 && unobserved > 0)
+		log_info("%" PRIu64 " messages had no observer", unobserved);
 	if (log_level() >= LOG_DEBUG)
 		report(&s);
 	no_reader = client_lost_reader(s.client);

@@ -12,6 +12,7 @@ struct source_conf {
 	enum framing_kind format;
 	uint64_t block; /* of raw; 0: as it comes */
 	uint64_t every_ns;
+	uint32_t wait;	/* send nothing before so many observe the tag */
 	uint64_t count; /* messages to send at most; 0: all */
 	bool session;	/* the input is one stream, and its end is told */
 	const char *target;

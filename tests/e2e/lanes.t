@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# What clients can ask of a zipper that speaks yomo-x1: a group, a policy;
-# and that they use lanes as they should.
+# What clients can ask of a zipper that speaks yomo-x1: a group, a policy, who
+# observes; and that they use lanes as they should.
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 24
+plan 32
 
 zipper
 
@@ -116,6 +116,38 @@ seq -f %010000g 2000 | yomo-source -z "$at" -t 0x50 -F lines
 finish block
 is "$(wc -l <"$out/block.out")" 2000 '--policy block: all come'
 
+# -- who observes --
+
+start source yomo-source -R 3 -z "$at" -t 0x60 -F lines --wait=2 < <(seq 100)
+wait_for source
+start a yomo-sfn -R 3 -z "$at" -t 0x60 -F lines -c 100
+wait_for a
+start other yomo-sfn -R 3 -z "$at" -t 0x61
+wait_for other
+is "$(cat "$out/a.out")" '' '--wait=2 is not for one'
+start b yomo-sfn -R 3 -z "$at" -t 0x60 -F lines -c 100
+finish source
+finish a
+finish b
+is "$(status source)" 0 'but for two'
+ok 'and neither misses a message' are_all 100 a.out
+ok 'not the other one, either' are_all 100 b.out
+stop other
+start a yomo-sfn -R 3 -z "$at" -t 0x60 -F lines -c 10
+wait_for a
+run source yomo-source -z "$at" -t 0x60 -F lines --wait --every 1ms \
+    < <(seq 100)
+finish a
+like "$(status source) $(cat "$out/source.err")" \
+    '^0 .* [1-9][0-9]* messages had no observer' \
+    'messages after the observer has left had none'
+run quiet yomo-source -v -z "$at" -t 0x62 -F lines < <(seq 100)
+like "$(cat "$out/quiet.err")" ' 100 unobserved' 'with -v it is always said'
+start source yomo-source -R 3 -z "$at" -t 0x63 --wait </dev/null
+wait_for source
+stop source
+is "$(status source)" 0 'SIGTERM: who waits for nobody ends'
+
 # -- at a pipe there is nobody to ask --
 
 for o in '--group g' '--policy block'; do
@@ -123,6 +155,8 @@ for o in '--group g' '--policy block'; do
 	run sfn yomo-sfn $o </dev/null
 	is "$(status sfn)" 64 "$o needs a zipper"
 done
+run source yomo-source --wait </dev/null
+is "$(status source)" 64 '--wait needs one, too'
 
 stop zipper
 zipper --max-tags 20000
