@@ -182,6 +182,61 @@ so_has_each_session(void **state)
 }
 
 static void
+a_session_that_begins_again_waits_for_its_end(void **state)
+{
+	(void)state;
+	attach();
+	assert_int_equal(try_to_say(1, "a", 10, 100), OK);
+	outbox_end_session(&box, 1, view_of("a"));
+	assert_int_equal(try_to_say(1, "a", 11, 100), OK);
+	assert_int_equal(net.n, 1);
+	fake_run(&net);
+	assert_int_equal(net.n, 2);
+	assert_int_equal(heard_on(0)->n, 1);
+	assert_int_equal(heard_on(1)->numbers[0], 11);
+	assert_false(net.lanes[1].lane.fin_wanted);
+}
+
+static void
+a_frame_is_forwarded_as_it_is(void **state)
+{
+	struct data_frame d = {.tag = 300, .payload = BYTES(7, 0, 0, 0, 9)};
+	uint8_t frame[50];
+	struct view v = {frame, data_frame_size(&d)};
+
+	(void)state;
+	data_frame_put(frame, &d);
+	attach();
+	assert_int_equal(outbox_forward(&box, 300, v), OK);
+	fake_run(&net);
+	assert_int_equal(heard_on(0)->lane.tag, 300);
+	assert_int_equal(heard_on(0)->tags[0], 300);
+	assert_int_equal(heard_on(0)->numbers[0], 7);
+	assert_int_equal(box.sent, 1);
+}
+
+static void
+a_lane_is_woken_for_each_message(void **state)
+{
+	int wakes;
+
+	(void)state;
+	attach();
+	say(1, 10, 100);
+	wakes = net.lanes[0].wakes;
+	fake_run(&net);
+	say(1, 11, 100);
+	assert_true(net.lanes[0].wakes > wakes);
+	outbox_detach(&box);
+	fake_fini(&net);
+	fake_init(&net, false);
+	attach();
+	wakes = net.wakes;
+	say(1, 12, 100);
+	assert_true(net.wakes > wakes);
+}
+
+static void
 the_last_lane_is_for_all_further_tags(void **state)
 {
 	const struct heard *h;
@@ -264,8 +319,23 @@ what_nobody_wants_is_dropped_and_counted(void **state)
 	assert_int_equal(net.n, 2);
 	assert_int_equal(heard_on(1)->n, 1);
 	assert_int_equal(heard_on(1)->numbers[0], 5);
+	/* What it had, it may have made room for. */
+	while (!outbox_is_full(&box))
+		say(1, 6, 1000);
+	l = &net.lanes[1];
+	l->lane.ops->broken(l->lane.arg, 7);
+	assert_int_equal(rooms, 0);
+	fake_closed(l);
+	assert_int_equal(rooms, 1);
+	box.unobserved = 2;
 	/* The zipper may still say what became of those before. */
-	t.lane = l->lane.id;
+	t.lane = net.lanes[0].lane.id;
+	outbox_note_taken(&box, &t);
+	assert_int_equal(box.unobserved, 4);
+	/* But not over another link, where that is no lane of ours. */
+	lose();
+	attach();
+	t.unobserved = 9;
 	outbox_note_taken(&box, &t);
 	assert_int_equal(box.unobserved, 4);
 }
@@ -342,6 +412,25 @@ the_link_ends_when_all_lanes_have(void **state)
 }
 
 static void
+a_link_that_is_lost_at_the_end_ends_nothing(void **state)
+{
+	(void)state;
+	attach();
+	say(1, 1, 100);
+	outbox_finish(&box);
+	lose();
+	attach();
+	fake_run(&net);
+	assert_int_equal(heard_on(0)->n, 1);
+	assert_false(net.link.fin_wanted);
+	say(2, 1, 100);
+	assert_false(net.lanes[1].lane.fin_wanted);
+	outbox_finish(&box);
+	fake_run(&net);
+	assert_true(net.link.fin_wanted);
+}
+
+static void
 without_lanes_it_ends_at_once(void **state)
 {
 	(void)state;
@@ -402,6 +491,80 @@ all_tags_together_are_full_before_each_is(void **state)
 	assert_true(rooms > 0);
 	assert_false(outbox_is_full(&box));
 	assert_int_equal(box.waiting, 0);
+}
+
+static void
+room_is_told_when_there_is_more_than_before(void **state)
+{
+	struct fake_lane *l = net.lanes;
+
+	(void)state;
+	attach();
+	while (!outbox_is_full_for(&box, 1, (struct view){0}))
+		say(1, 1, 1000);
+	fake_run(&net);
+	assert_int_equal(rooms, 1);
+	while (!outbox_is_full(&box))
+		say(1, 1, 1000);
+	fake_send(l->lane.out, &l->sent, 3000);
+	fake_acked(l);
+	assert_int_equal(rooms, 1);
+	fake_send(l->lane.out, &l->sent, 3000);
+	fake_acked(l);
+	assert_int_equal(rooms, 2);
+}
+
+static void
+in_one_stream_it_is_the_same(void **state)
+{
+	struct outq *q = &box.control.out;
+	struct buf sent = {0};
+
+	(void)state;
+	net.link.lanes = false;
+	outq_set_gate(q, 0); /* a greeting would do so */
+	attach();
+	while (!outbox_is_full(&box))
+		say(1, 1, 990);
+	fake_send(q, &sent, 3000);
+	outq_acked(q, 3000);
+	outbox_moved(&box);
+	assert_int_equal(rooms, 0);
+	fake_send(q, &sent, 4000);
+	outq_acked(q, 3000);
+	outbox_moved(&box);
+	assert_int_equal(rooms, 1);
+	assert_int_equal(box.waiting, q->bytes);
+	assert_int_equal(lose(), 1);
+	assert_int_equal(box.waiting, q->bytes);
+	assert_int_equal(box.sent, 10);
+	assert_true(q->bytes > 4000 && q->bytes < 5000);
+	buf_fini(&sent);
+}
+
+static void
+what_moves_to_another_queue_is_as_much_as_before(void **state)
+{
+	(void)state;
+	while (!outbox_is_full(&box))
+		say(1, 1, 1000);
+	attach();
+	assert_int_equal(box.waiting, net.lanes[0].lane.out->bytes);
+	assert_true(outbox_is_full(&box));
+	assert_true(outbox_is_full_for(&box, 1, (struct view){0}));
+	lose();
+	net.link.lanes = false;
+	attach();
+	assert_true(outbox_is_full(&box));
+	assert_int_equal(box.waiting, box.control.out.bytes);
+	outbox_settle(&box);
+	outbox_detach(&box);
+	net.link.lanes = true;
+	say(2, 1, 1000);
+	attach();
+	/* There is room in one of the two: who waits asks again. */
+	net.lanes[1].lane.ops->moved(net.lanes[1].lane.arg);
+	assert_int_equal(rooms, 1);
 }
 
 static void
@@ -502,6 +665,25 @@ control_frames_of_a_lost_link_are_forgotten(void **state)
 /* --- memory --- */
 
 static void
+queues_in_use_keep_theirs(void **state)
+{
+	uint32_t i;
+	size_t had;
+
+	(void)state;
+	attach();
+	for (i = 0; i < 20; i++)
+		say(1 + i % 2, 1, 900);
+	fake_run(&net);
+	assert_true(outbox_trim(&box));
+	say(1, 2, 900);
+	fake_run(&net);
+	had = slab_total();
+	assert_true(outbox_trim(&box));
+	assert_true(slab_total() > 0 && slab_total() < had);
+}
+
+static void
 idle_queues_keep_no_memory(void **state)
 {
 	uint32_t tag;
@@ -539,6 +721,24 @@ without_memory_a_message_is_not_taken(void **state)
 		assert_int_equal(r, hit ? ERR_NOMEM : OK);
 	}
 	assert_true(n > 4);
+}
+
+static void
+without_memory_for_the_next_lane_it_is_said(void **state)
+{
+	(void)state;
+	net.allowed = 1;
+	attach();
+	say(1, 1, 100);
+	say(2, 1, 100);
+	outbox_finish(&box);
+	fake_send(net.lanes[0].lane.out, &net.lanes[0].sent, SIZE_MAX);
+	fake_acked(&net.lanes[0]);
+	faults_at(1);
+	fake_closed(&net.lanes[0]);
+	faults_off();
+	assert_int_equal(failures, 1);
+	assert_false(net.link.fin_wanted);
 }
 
 static void
@@ -664,6 +864,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(each_tag_has_a_lane_of_its_own),
 	    TEST(so_has_each_session),
+	    TEST(a_session_that_begins_again_waits_for_its_end),
+	    TEST(a_frame_is_forwarded_as_it_is),
+	    TEST(a_lane_is_woken_for_each_message),
 	    TEST(the_last_lane_is_for_all_further_tags),
 	    TEST(a_lane_that_is_not_allowed_yet_is_waited_for),
 	    TEST(messages_wait_for_the_link_in_their_queues),
@@ -671,15 +874,21 @@ main(void)
 	    TEST(what_nobody_wants_is_in_no_doubt_either),
 	    TEST(what_was_unobserved_is_counted_once),
 	    TEST(the_link_ends_when_all_lanes_have),
+	    TEST(a_link_that_is_lost_at_the_end_ends_nothing),
 	    TEST(without_lanes_it_ends_at_once),
 	    TEST(a_tag_is_full_by_itself),
 	    TEST(all_tags_together_are_full_before_each_is),
+	    TEST(room_is_told_when_there_is_more_than_before),
+	    TEST(in_one_stream_it_is_the_same),
+	    TEST(what_moves_to_another_queue_is_as_much_as_before),
 	    TEST(a_lost_link_makes_room_too),
 	    TEST(what_was_not_sent_goes_over_the_next_link),
 	    TEST(a_link_without_lanes_takes_all_in_one_stream),
 	    TEST(control_frames_of_a_lost_link_are_forgotten),
+	    TEST(queues_in_use_keep_theirs),
 	    TEST(idle_queues_keep_no_memory),
 	    TEST(without_memory_a_message_is_not_taken),
+	    TEST(without_memory_for_the_next_lane_it_is_said),
 	    TEST(without_memory_what_waits_stays),
 	    TEST(no_message_comes_twice_or_out_of_order),
 	};
