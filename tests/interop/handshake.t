@@ -4,7 +4,7 @@
 
 # shellcheck source=tests/interop/lib.sh
 . "${0%/*}/lib.sh"
-plan 18
+plan 23
 
 hex() { # TEXT
 	printf '%s' "$1" | od -An -v -tx1 | tr -d ' \n'
@@ -65,3 +65,14 @@ is "$(status source)" 0 'our source goes where a Go zipper sends it'
 stop zipper
 run source yomo-source -z "$at" --insecure --connect-timeout 2s -F lines <<<x
 ok 'if there is somebody' test "$(status source)" -ne 0
+
+# And what only ours can do, when it is asked of Go's.
+zipper_of go plain
+for o in '--group g' '--policy drop-old' '-t 1-5000'; do
+	# shellcheck disable=SC2086
+	run wish yomo-sfn -z "$at" --insecure $o
+	is "$(status wish)" 76 "$o is not for a Go zipper"
+done
+like "$(cat "$out/wish.err")" "speaks only YoMo's protocol" 'which is said'
+run wish yomo-source -z "$at" --insecure --wait </dev/null
+is "$(status wish)" 76 'nor is --wait'
