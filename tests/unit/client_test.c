@@ -67,6 +67,7 @@ struct visit {
 	int interested;
 	int takens;
 	bool answered;
+	bool unwanting; /* it has stopped a lane */
 };
 
 static struct toy toys[TOYS];
@@ -183,6 +184,8 @@ note_message(struct visit *v, const struct frame *f)
 	memcpy(&number, d.payload.p, sizeof(number));
 	if (v->messages++ == 0)
 		v->first = number;
+	else if (v->unwanting)
+		assert_true(number > v->latest);
 	else
 		assert_int_equal(number, v->latest + 1);
 	v->latest = number;
@@ -1793,6 +1796,21 @@ without_memory_there_is_no_client(void **state)
 	assert_true(n > 2);
 }
 
+/* Nobody wants one of the client's lanes any more. */
+static void
+stop_a_lane(struct visit *v)
+{
+	struct rig_lane *n;
+
+	if (v->e.n_lanes == 0)
+		return;
+	n = &v->e.lanes[chance_below(v->e.n_lanes)];
+	if (n == v->lane || n->lane == NULL)
+		return;
+	v->unwanting = true;
+	lane_break(n->lane, 1);
+}
+
 /* What a zipper could say, whether it makes sense or not. */
 static void
 say_anything(struct visit *v)
@@ -1829,6 +1847,9 @@ say_anything(struct visit *v)
 	case 9:
 		if (chance_once_in(8))
 			put(v, (struct view){(const uint8_t *)"\xb1\x00", 2});
+		break;
+	case 10:
+		stop_a_lane(v);
 		break;
 	default:
 		break;
