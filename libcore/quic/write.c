@@ -15,9 +15,12 @@
 /*
  * Pacing goes in steps of this, as for TCP in Linux: a timer for each burst
  * would cost more than it smoothes, and sleep too long where the round trip is
- * shorter.
+ * shorter.  On a slow path a burst is no longer than a step: a few large ones a
+ * round trip would be acknowledged as they were sent, and who has little to say
+ * would wait for the next of them.
  */
 #define PACE_STEP NGTCP2_MILLISECONDS
+#define PACE_PACKETS_MIN 2
 
 /* One packet being written. */
 struct packet {
@@ -200,14 +203,27 @@ put_held(const struct quic_held *h, uint8_t *buf, struct quic_burst *out)
 	out->ecn = h->ecn;
 }
 
+/* The bytes of a step of pacing. */
+static size_t
+pace_step(const struct quic *q)
+{
+	ngtcp2_conn_info in;
+
+	ngtcp2_conn_get_conn_info(q->conn, &in);
+	return in.cwnd / (in.smoothed_rtt / PACE_STEP + 1);
+}
+
 /* The most bytes one burst may have now. */
 static size_t
 burst_max(const struct quic *q, size_t cap, size_t full)
 {
 	size_t max = ngtcp2_conn_get_send_quantum(q->conn);
+	size_t step = pace_step(q);
 
-	if (max < full)
-		max = full;
+	if (max > step)
+		max = step;
+	if (max < PACE_PACKETS_MIN * full)
+		max = PACE_PACKETS_MIN * full;
 	if (max > BURST_BYTES_MAX)
 		max = BURST_BYTES_MAX;
 	return max < cap ? max : cap;
@@ -328,11 +344,8 @@ write_end(struct quic *q, uint8_t *buf, size_t cap, struct quic_burst *out)
 static void
 pace(struct quic *q, size_t len, uint64_t now)
 {
-	ngtcp2_conn_info in;
-
 	q->unpaced += len;
-	ngtcp2_conn_get_conn_info(q->conn, &in);
-	if (q->unpaced < in.cwnd / (in.smoothed_rtt / PACE_STEP + 1))
+	if (q->unpaced < pace_step(q))
 		return;
 	q->unpaced = 0;
 	ngtcp2_conn_update_pkt_tx_time(q->conn, now);

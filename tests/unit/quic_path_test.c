@@ -371,6 +371,46 @@ what_windows_cut_off_is_not_padded(void **state)
 	sim_fini(&s);
 }
 
+/* What the client sends at one time, and the most of it, in bytes. */
+static struct {
+	uint64_t when;
+	size_t bytes;
+	size_t most;
+} at_once;
+
+static bool
+weigh(struct sim *s, struct packet *p)
+{
+	if (!addr_equal(&p->to, &s->server_addr))
+		return true;
+	if (at_once.when != s->now)
+		at_once.bytes = 0;
+	at_once.when = s->now;
+	at_once.bytes += p->len;
+	if (at_once.bytes > at_once.most)
+		at_once.most = at_once.bytes;
+	return true;
+}
+
+static void
+slow_paths_get_small_bursts(void **state)
+{
+	struct sim s;
+	struct app *a;
+
+	(void)state;
+	sim_init(&s, 64);
+	s.delay = 50 * MS;
+	s.mtu = 1472;
+	a = sim_connected(&s);
+	s.meddle = weigh;
+	memset(&at_once, 0, sizeof(at_once));
+	sim_send(a, MIB / 4, true);
+	assert_true(sim_run(&s, 60 * SECOND, sim_flows_done));
+	assert_in_range(at_once.most, 1472, 3 * 1472);
+	sim_fini(&s);
+}
+
 int
 main(void)
 {
@@ -387,6 +427,7 @@ main(void)
 	    cmocka_unit_test(marks_of_congestion_are_heeded),
 	    cmocka_unit_test(long_paths_are_not_flooded),
 	    cmocka_unit_test(what_windows_cut_off_is_not_padded),
+	    cmocka_unit_test(slow_paths_get_small_bursts),
 	};
 
 	log_init("quic_path_test");
