@@ -251,7 +251,8 @@ apply(const struct opt *o, void *conf, char *value)
 	}
 	r = store_text(o, conf, value != NULL ? value : LEFT_OUT, why);
 	/* leave no secret where ps(1) shows it; the name of a file is none */
-	if ((o->kind == OPT_SECRET || o->kind == OPT_SECRETS) && *value != '@')
+	if ((o->kind == OPT_SECRET || o->kind == OPT_SECRETS) &&
+	    value != NULL && *value != '@')
 		explicit_bzero(value, strlen(value));
 	if (r == ERR_BAD)
 		opts_usage_error("--%s: %s", o->name, why);

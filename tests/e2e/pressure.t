@@ -45,7 +45,7 @@ peak() { # NAME: KiB
 clients=$(((1 << 20) + (512 << 10) + (512 << 10) + (128 << 10)))
 
 stuck() { # SIZE
-	local source_peak zipper_peak
+	local zipper_peak
 
 	zipper --queue 256K
 	hold unread
