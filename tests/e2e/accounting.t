@@ -83,12 +83,12 @@ account() { # SEED
 	finish source
 	start reader cat "$out/unread"
 	alone=$(sed -n 's/.* \([0-9]*\) unobserved.*/\1/p' "$out/source.err")
-	accounted $((early + late - $alone))
+	accounted $((early + late - alone))
 	stop sink
 	close unread
 	finish reader
 	delivered=$(count messages reader.out) gaps=$(count gaps reader.out)
-	is $((delivered + gaps + $alone)) $((early + late)) \
+	is $((delivered + gaps + alone)) $((early + late)) \
 	    "seed $1, $loss % of datagrams lost: $delivered delivered, $gaps told as lost, $alone unobserved"
 	is "$alone" "$early" "seed $1: the source is told what nobody saw"
 	stop relay
