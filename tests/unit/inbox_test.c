@@ -15,8 +15,9 @@ static struct inbox box;
 static struct fake_link net;
 static struct buf bytes; /* what the peer is about to send */
 static int works, failures, others;
-static int room;   /* messages that are taken before one is held back */
-static bool hasty; /* they are said to be taken when they come */
+static int room;    /* messages that are taken before one is held back */
+static bool hasty;  /* they are said to be taken when they come */
+static bool fickle; /* the link is given up when one comes */
 
 struct heard {
 	uint32_t tag;
@@ -45,11 +46,14 @@ on_data(void *arg, const struct data_frame *d, const struct frame *f)
 	uint32_t number = 0;
 
 	(void)arg;
-	(void)f;
 	if (d->payload.len >= sizeof(number))
 		memcpy(&number, d->payload.p, sizeof(number));
 	if (!note(d->tag, number, 0))
 		return false;
+	if (fickle) {
+		inbox_detach(&box);
+		assert_int_equal(f->whole.p[0], 0x80 | FRAME_DATA);
+	}
 	if (hasty)
 		inbox_taken(&box, inbox_ticket(&box));
 	return true;
@@ -109,7 +113,7 @@ setup(void **state)
 	(void)state;
 	works = failures = others = 0;
 	room = INT32_MAX;
-	hasty = false;
+	hasty = fickle = false;
 	n_heard = 0;
 	log_set_level(LOG_ERROR);
 	begin(true, false);
@@ -497,6 +501,13 @@ a_long_frame_that_never_ends_is_in_nobodys_way(void **state)
 	int i;
 
 	(void)state;
+	open_lane();
+	put_header(NULL, 1);
+	put_data(1, 1, 2 * QUICLINK_WINDOW);
+	send_some(&net.lanes[0], QUICLINK_WINDOW);
+	buf_fini(&bytes);
+	give();
+	lose();
 	for (i = 0; i < 2; i++) {
 		l[i] = open_lane();
 		put_header(NULL, 1);
@@ -510,6 +521,40 @@ a_long_frame_that_never_ends_is_in_nobodys_way(void **state)
 	fake_closed(l[0]);
 	assert_int_equal(l[1]->credit, QUICLINK_WINDOW);
 	assert_int_equal(net.credit, 2 * QUICLINK_WINDOW);
+}
+
+static void
+in_one_stream_it_is_the_same(void **state)
+{
+	size_t all, used;
+
+	(void)state;
+	inbox_fini(&box);
+	begin(false, false);
+	room = 2;
+	put_data(1, 1, 1000);
+	put_data(2, 2, 1000);
+	put_data(1, 3, 1000);
+	all = buf_view(&bytes).len;
+	inbox_put(&box, buf_view(&bytes));
+	give();
+	assert_int_equal(n_heard, 2);
+	assert_int_equal(box.bytes, all);
+	used = net.consumed;
+	assert_true(used > 2000 && used < all - 1000);
+	assert_int_equal(net.credit, 0);
+	lose();
+	net.link.lanes = false;
+	buf_fini(&bytes);
+	put_data(1, 4, 1000);
+	inbox_put(&box, buf_view(&bytes));
+	give();
+	assert_int_equal(n_heard, 2);
+	resume(10);
+	assert_int_equal(n_heard, 4);
+	assert_int_equal(heard[3].number, 4);
+	assert_int_equal(net.consumed, buf_view(&bytes).len);
+	assert_int_equal(slab_total(), box.control.in.front->cap);
 }
 
 /* --- broken off, and lost --- */
@@ -581,6 +626,35 @@ what_is_held_back_survives_the_link(void **state)
 	assert_int_equal(heard[10].number, 1);
 	assert_int_equal(box.untaken, 0);
 	assert_false(inbox_has_kept(&box));
+}
+
+static void
+what_is_not_kept_holds_nobody_up(void **state)
+{
+	(void)state;
+	room = 0;
+	send_lane(1, 3, 100);
+	give();
+	inbox_detach(&box);
+	fake_fini(&net);
+	fake_init(&net, true);
+	inbox_attach(&box, &net.link);
+	room = 10;
+	send_lane(1, 1, 100);
+	give();
+	assert_int_equal(n_heard, 1);
+}
+
+static void
+a_message_may_be_the_last_of_its_link(void **state)
+{
+	(void)state;
+	fickle = true;
+	send_lane(1, 3, 100);
+	assert_int_equal(inbox_give(&box), ERR_GONE);
+	assert_int_equal(n_heard, 1);
+	assert_int_equal(inbox_give(&box), OK);
+	assert_int_equal(n_heard, 1);
 }
 
 static void
@@ -679,6 +753,23 @@ a_message_may_be_taken_as_it_comes(void **state)
 }
 
 /* --- memory --- */
+
+static void
+lanes_in_use_keep_theirs(void **state)
+{
+	struct fake_lane *l = send_lane(1, 3, 100);
+
+	(void)state;
+	give();
+	assert_true(inbox_trim(&box));
+	put_data(1, 4, 100);
+	send_all(l);
+	give();
+	assert_true(inbox_trim(&box));
+	assert_true(slab_total() > 0);
+	assert_false(inbox_trim(&box));
+	assert_int_equal(slab_total(), 0);
+}
 
 static void
 idle_lanes_keep_no_memory(void **state)
@@ -796,13 +887,17 @@ main(void)
 	    TEST(a_part_of_a_frame_has_credit_too),
 	    TEST(long_frames_come_on_one_lane_at_a_time),
 	    TEST(a_long_frame_that_never_ends_is_in_nobodys_way),
+	    TEST(in_one_stream_it_is_the_same),
 	    TEST(what_came_of_a_lane_that_is_broken_off_stays_good),
 	    TEST(a_lane_that_is_broken_off_is_taken_at_once),
 	    TEST(what_is_held_back_survives_the_link),
+	    TEST(what_is_not_kept_holds_nobody_up),
+	    TEST(a_message_may_be_the_last_of_its_link),
 	    TEST(no_more_than_two_windows_are_kept),
 	    TEST(who_is_deaf_holds_nobody_up),
 	    TEST(the_peer_is_told_what_was_taken),
 	    TEST(a_message_may_be_taken_as_it_comes),
+	    TEST(lanes_in_use_keep_theirs),
 	    TEST(idle_lanes_keep_no_memory),
 	    TEST(without_memory_it_is_said),
 	    TEST(whatever_comes_is_given_once_and_in_order),
