@@ -7,17 +7,6 @@
 . "${0%/*}/lib.sh"
 plan 17
 
-# frame FIRST HEX: a packet of Y3 with that value.
-frame() {
-	local n=$((${#2} / 2))
-
-	if ((n < 64)); then
-		printf '%s%02x%s' "$1" "$n" "$2"
-	else
-		printf '%s%02x%02x%s' "$1" $((0x80 | n >> 7)) $((n & 0x7f)) "$2"
-	fi
-}
-
 # text STRING: in hex.
 text() {
 	printf %s "$1" | od -An -v -t x1 | tr -d ' \n'

@@ -348,3 +348,17 @@ tell() {
 	echo "$*" >"$out/relay.in"
 	seen relay.out '^ok' "$tells"
 }
+
+# frame FIRST HEX: a packet of Y3 with that value.
+frame() {
+	local n=$((${#2} / 2))
+
+	if ((n < 64)); then
+		printf '%s%02x%s' "$1" "$n" "$2"
+	elif ((n < 8192)); then
+		printf '%s%02x%02x%s' "$1" $((0x80 | n >> 7)) $((n & 0x7f)) "$2"
+	else
+		printf '%s%02x%02x%02x%s' "$1" $((0x80 | n >> 14)) \
+		    $((0x80 | n >> 7 & 0x7f)) $((n & 0x7f)) "$2"
+	fi
+}

@@ -11,6 +11,10 @@
  *   -x HEX      bytes to send after it
  *   -Z BYTES    so many zeros after those
  *   -E          end the stream after the last byte
+ *   -L HEX      bytes to send on a lane, once acknowledged; may be repeated.
+ *               HEX. ends the lane after them, HEX! breaks it off: code 7
+ *   -P          open lanes when the zipper allows it, acknowledged or not
+ *   -X BYTES    stop each lane of the zipper's after so many: code 7
  *   -S          never open a stream
  *   -N          never give back what was received: the windows fill up
  *   -a NAME     protocol to offer (ALPN; yomo)
@@ -21,9 +25,11 @@
  *   -R FD       write a newline there when all are acknowledged
  *
  * One client says what happens: "connected", "received HEX", "fin",
- * "closed: WHY", "still open".  Many say in JSON how long it took until the
- * zipper had acknowledged them, and stay until a signal ends them.  With -c,
- * they say at the end what tests/tools/meter says.
+ * "closed: WHY", "still open", and of lanes "lane N open", "lane N received
+ * HEX", "lane N fin", "lane N reset CODE", "lane N stopped CODE".  Many say in
+ * JSON how long it took until the zipper had acknowledged them, and stay until
+ * a signal ends them.  With -c, they say at the end what tests/tools/meter
+ * says.
  */
 #include <openssl/ssl.h>
 #include <signal.h>
@@ -53,6 +59,10 @@
 #define ALPN_MAX 255
 #define UNTIL_MAX 64
 #define LANES 64
+/* Of -L: more than anybody allows. */
+#define LANES_MAX 80
+#define LANE_CODE 7
+#define HEX_DIGITS "0123456789abcdefABCDEF"
 #define FRAME_HEAD_MAX 8
 
 struct options {
@@ -69,6 +79,10 @@ struct options {
 	bool fin;
 	const char *alpn;
 	struct buf bytes; /* what each client sends */
+	const char *lanes[LANES_MAX];
+	size_t n_lanes;
+	bool rash;	     /* lanes need no acknowledgement */
+	uint32_t stop_after; /* bytes of a lane of the zipper's; 0: never */
 	struct buf until;
 	uint64_t wait_ns;
 	uint64_t zeros;
@@ -99,11 +113,19 @@ struct frames {
 	uint64_t to_skip; /* bytes of the frame that are still to come */
 };
 
-/* The stream a client opens, or a lane of the zipper's. */
+/* The stream a client opens, a lane of its own, or one of the zipper's. */
 struct channel {
 	struct client *client;
 	int64_t id;
 	struct frames frames;
+	struct buf bytes; /* to send */
+	size_t sent;
+	bool fin;     /* after these */
+	bool broken;  /* or so: to do */
+	bool foreign; /* the zipper's */
+	bool stopped; /* ... by us: to do */
+	uint64_t received;
+	TAILQ_ENTRY(channel) link;
 };
 
 struct client {
@@ -113,7 +135,8 @@ struct client {
 	struct timer timer;
 	struct task task;
 	struct channel control;
-	size_t sent;
+	TAILQ_HEAD(, channel) lanes;
+	size_t n_lanes;	 /* of ours, so far */
 	struct buf last; /* the newest bytes received, for -u */
 	bool acked;
 	bool over;
@@ -124,6 +147,14 @@ static bool
 is_single(const struct crowd *c)
 {
 	return c->o.count == 1 && c->o.messages == 0;
+}
+
+/* Before what happens on a lane. */
+static void
+print_lane(const struct channel *h)
+{
+	if (h != &h->client->control)
+		printf("lane %jd ", (intmax_t)h->id);
 }
 
 static void
@@ -235,6 +266,105 @@ flush(struct client *k)
 	}
 }
 
+/* --- lanes --- */
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int
+put_hex(struct buf *b, const char *text, size_t len)
+{
+	uint8_t *p;
+	size_t i;
+	int hi, lo, r;
+
+	for (i = 0; i < len; i += 2) {
+		if ((hi = digit(text[i])) < 0 || (lo = digit(text[i + 1])) < 0)
+			return ERR_BAD;
+		if ((r = buf_reserve(b, 1, &p)) != OK)
+			return r;
+		*p = (uint8_t)(hi << 4 | lo);
+		buf_commit(b, 1);
+	}
+	return OK;
+}
+
+static struct channel *
+make_lane(struct client *k)
+{
+	struct channel *h;
+
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		return NULL;
+	h->client = k;
+	TAILQ_INSERT_TAIL(&k->lanes, h, link);
+	return h;
+}
+
+static void
+free_lane(struct channel *h)
+{
+	TAILQ_REMOVE(&h->client->lanes, h, link);
+	buf_fini(&h->bytes);
+	free(h);
+}
+
+/* What -L says is on h; main() has looked whether it can be. */
+static void
+fill_lane(struct channel *h, const char *text)
+{
+	size_t len = strspn(text, HEX_DIGITS);
+
+	(void)put_hex(&h->bytes, text, len);
+	h->fin = text[len] == '.';
+	h->broken = text[len] == '!';
+}
+
+/* Open what the zipper allows. */
+static void
+open_lanes(struct client *k)
+{
+	const struct options *o = &k->crowd->o;
+	struct channel *h;
+
+	while (k->n_lanes < o->n_lanes && (k->acked || o->rash)) {
+		if ((h = make_lane(k)) == NULL)
+			return;
+		if (quic_open_uni(k->quic, h, &h->id) != OK) {
+			free_lane(h);
+			return;
+		}
+		fill_lane(h, o->lanes[k->n_lanes++]);
+		print_lane(h);
+		puts("open");
+		quic_wake(k->quic, h->id);
+	}
+}
+
+/* Of those that have sent or received enough for it. */
+static void
+break_lanes(struct client *k)
+{
+	struct channel *h, *next;
+
+	for (h = TAILQ_FIRST(&k->lanes); h != NULL; h = next) {
+		next = TAILQ_NEXT(h, link);
+		if (h->stopped)
+			quic_stop(k->quic, h->id, LANE_CODE);
+		else if (h->broken && h->sent == buf_view(&h->bytes).len)
+			quic_reset(k->quic, h->id, LANE_CODE);
+		else
+			continue;
+		free_lane(h);
+	}
+}
+
 /* Every event ends here. */
 static void
 step(void *arg)
@@ -243,6 +373,9 @@ step(void *arg)
 
 	if (k->over)
 		return;
+	open_lanes(k);
+	flush(k);
+	break_lanes(k);
 	flush(k);
 	if (quic_end(k->quic)->kind != QUIC_ALIVE)
 		end(k);
@@ -267,18 +400,19 @@ on_ready(void *arg)
 	quic_wake(k->quic, k->control.id);
 }
 
-/* Lanes matter only to those who count. */
+/* Lanes matter only to those who count, and to one that tells of them. */
 static void *
 on_accept(void *arg, int64_t id)
 {
 	struct client *k = arg;
 	struct channel *h;
 
-	if (!quic_is_uni(id) || k->crowd->o.messages == 0 ||
-	    (h = calloc(1, sizeof(*h))) == NULL)
+	if (!quic_is_uni(id) ||
+	    (k->crowd->o.messages == 0 && !is_single(k->crowd)) ||
+	    (h = make_lane(k)) == NULL)
 		return NULL;
-	h->client = k;
 	h->id = id;
+	h->foreign = true;
 	return h;
 }
 
@@ -348,12 +482,17 @@ on_data(void *arg, struct view bytes, bool fin)
 	struct client *k = h->client;
 	struct crowd *c = k->crowd;
 
-	if (is_single(c)) {
-		if (bytes.len > 0)
-			print_hex(bytes);
-		if (fin)
-			puts("fin");
+	if (is_single(c) && bytes.len > 0) {
+		print_lane(h);
+		print_hex(bytes);
 	}
+	if (is_single(c) && fin) {
+		print_lane(h);
+		puts("fin");
+	}
+	h->received += bytes.len;
+	h->stopped =
+	    h->foreign && c->o.stop_after > 0 && h->received >= c->o.stop_after;
 	if (c->o.messages > 0)
 		count_frames(c, &h->frames, bytes);
 	if (!c->o.no_read)
@@ -371,15 +510,16 @@ static size_t
 on_pull(void *arg, struct iovec *v, size_t n, bool *fin)
 {
 	const struct channel *h = arg;
-	const struct client *k = h->client;
-	const struct options *o = &k->crowd->o;
-	struct view rest = buf_view(&o->bytes);
+	const struct options *o = &h->client->crowd->o;
+	bool control = h == &h->client->control;
+	const struct buf *b = control ? &o->bytes : &h->bytes;
+	struct view rest = buf_view(b);
 
-	view_skip(&rest, k->sent);
-	*fin = o->fin;
+	view_skip(&rest, h->sent);
+	*fin = control ? o->fin : h->fin;
 	if (rest.len == 0 || n == 0)
 		return 0;
-	v[0].iov_base = o->bytes.p + o->bytes.off + k->sent;
+	v[0].iov_base = b->p + b->off + h->sent;
 	v[0].iov_len = rest.len;
 	return 1;
 }
@@ -389,7 +529,7 @@ on_sent(void *arg, size_t n)
 {
 	struct channel *h = arg;
 
-	h->client->sent += n;
+	h->sent += n;
 }
 
 static void
@@ -405,8 +545,12 @@ on_reset(void *arg, uint64_t code)
 {
 	const struct channel *h = arg;
 
-	if (is_single(h->client->crowd))
-		printf("reset %#jx\n", (uintmax_t)code);
+	if (!is_single(h->client->crowd))
+		return;
+	print_lane(h);
+	printf("%s %#jx\n",
+	    h == &h->client->control || h->foreign ? "reset" : "stopped",
+	    (uintmax_t)code);
 }
 
 static void
@@ -415,7 +559,15 @@ on_closed(void *arg)
 	struct channel *h = arg;
 
 	if (h != &h->client->control)
-		free(h);
+		free_lane(h);
+}
+
+static void
+on_more_streams(void *arg)
+{
+	struct client *k = arg;
+
+	task_post(k->crowd->loop, &k->task);
 }
 
 static const struct quic_ops quic_ops = {
@@ -427,6 +579,7 @@ static const struct quic_ops quic_ops = {
     .acked = on_acked,
     .reset = on_reset,
     .closed = on_closed,
+    .more_streams = on_more_streams,
 };
 
 static void
@@ -493,12 +646,13 @@ begin(struct crowd *c)
 	    .stream_window = WINDOW,
 	    .conn_window = WINDOW,
 	    .lane_window = WINDOW,
-	    .streams_uni = c->o.messages > 0 ? LANES : 0,
+	    .streams_uni = LANES,
 	};
 	int r;
 
 	k->crowd = c;
 	k->control.client = k;
+	TAILQ_INIT(&k->lanes);
 	k->timer = (struct timer){.fn = on_deadline, .arg = k};
 	k->task = (struct task){.fn = step, .arg = k};
 	if ((r = udp_open(&k->udp, c->loop, NULL, &c->o.zipper, &udp_ops, k)) !=
@@ -602,29 +756,19 @@ leave(struct crowd *c)
 	endpoint_fini(&c->o.at);
 }
 
+/* -L: hex, and how the lane ends. */
 static int
-digit(char c)
+put_lane(struct options *o, const char *text)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+	size_t len = strspn(text, HEX_DIGITS);
+	const char *end = text + len;
 
-static int
-put_hex(struct buf *b, const char *text)
-{
-	uint8_t *p;
-	int hi, lo, r;
-
-	for (; *text != '\0'; text += 2) {
-		if ((hi = digit(text[0])) < 0 || (lo = digit(text[1])) < 0)
-			return ERR_BAD;
-		if ((r = buf_reserve(b, 1, &p)) != OK)
-			return r;
-		*p = (uint8_t)(hi << 4 | lo);
-		buf_commit(b, 1);
-	}
+	if (o->n_lanes == LANES_MAX || len % 2 != 0)
+		return ERR_BAD;
+	if (strcmp(end, "") != 0 && strcmp(end, ".") != 0 &&
+	    strcmp(end, "!") != 0)
+		return ERR_BAD;
+	o->lanes[o->n_lanes++] = text;
 	return OK;
 }
 
@@ -662,6 +806,8 @@ put_zeros(struct options *o)
 	uint8_t *p;
 	int r;
 
+	if (o->zeros == 0)
+		return OK;
 	if ((r = buf_reserve(&o->bytes, o->zeros, &p)) != OK)
 		return r;
 	memset(p, 0, o->zeros);
@@ -709,6 +855,13 @@ put_option(struct options *o, int c, const char *arg, const char **hex)
 	case 'E':
 		o->fin = true;
 		return OK;
+	case 'L':
+		return put_lane(o, arg);
+	case 'P':
+		o->rash = true;
+		return OK;
+	case 'X':
+		return values_u32(arg, &o->stop_after);
 	case 'S':
 		o->no_stream = true;
 		return OK;
@@ -719,7 +872,7 @@ put_option(struct options *o, int c, const char *arg, const char **hex)
 		o->alpn = arg;
 		return OK;
 	case 'u':
-		return put_hex(&o->until, arg);
+		return put_hex(&o->until, arg, strlen(arg));
 	case 'w':
 		return values_duration(arg, &o->wait_ns);
 	case 'n':
@@ -758,14 +911,15 @@ main(int argc, char *argv[])
 
 	log_init("peer");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while (
-	    (opt = getopt(argc, argv, "k:t:V:d:Hx:Z:ESNa:u:w:n:j:c:R:")) != -1)
+	while ((opt = getopt(
+		    argc, argv, "k:t:V:d:Hx:Z:EL:PX:SNa:u:w:n:j:c:R:")) != -1)
 		if (put_option(&c.o, opt, optarg, &hex) != OK)
 			goto usage;
 	if (optind + 1 != argc || c.o.count == 0 ||
 	    put_address(&c.o, argv[optind]) != OK ||
 	    (!c.o.no_handshake && put_handshake(&c.o) != OK) ||
-	    put_hex(&c.o.bytes, hex) != OK || put_zeros(&c.o) != OK)
+	    put_hex(&c.o.bytes, hex, strlen(hex)) != OK ||
+	    put_zeros(&c.o) != OK)
 		goto usage;
 	c.tally.limit = (uint64_t)c.o.messages * c.o.count;
 	status = run(&c);

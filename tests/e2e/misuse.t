@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# Clients of yomo-x1 that use lanes as they should not, or leave them lying:
+# they do no harm, and others do not notice.
+
+# shellcheck source=tests/e2e/lib.sh
+. "${0%/*}/lib.sh"
+plan 25
+
+# data TAG [BYTES]: a message of so many zeros (1), in hex.
+data() {
+	frame bf "$(frame 01 "$1")$(frame 02 "$(printf "%0$((2 * ${2:-1}))d" 0)")"
+}
+
+# One pair that stays, beside all of them.
+hold lines
+zipper
+start sink yomo-sfn -R 3 -z "$at" -t 0x60 -F lines
+wait_for sink
+start source yomo-source -z "$at" -t 0x60 -F lines <"$out/lines"
+
+# beside NAME: a message still goes through.
+beside() {
+	echo "$1" >"$out/lines"
+	ok "$1: a message goes through" seen sink.out "^$1\$"
+}
+
+# away NAME REASON OPTIONS...: who does that is sent away for good.
+away() {
+	local name=$1 reason=$2
+
+	shift 2
+	run client peer -a yomo-x1 -k 0x5f "$@" "$at"
+	like "$(cat "$out/client.out")" "closed: application 0x13 $reason" \
+	    "$name"
+}
+
+# resident: the zipper's memory in KiB.
+resident() {
+	awk '$1 == "VmRSS:" { print $2 }' "/proc/${pid_of[zipper]}/status"
+}
+
+beside 'before'
+lane=$(frame a0 "$(frame 01 33)") shared=$(frame a0 '')
+message=$(data 33)
+
+away 'a lane without a header' 'a lane without a header' -L "$message"
+away 'of two headers' 'unexpected LaneFrame' -L "$lane$lane"
+away 'a message of another tag' 'a tag that is not its lane.s' \
+    -L "$lane$message$(data 34)"
+away 'of a reserved tag' '.*reserved' -L "$shared$(data 00f001)"
+away 'of malformed metadata' 'malformed metadata' \
+    -L "$lane$(frame bf "$(frame 01 33)$(frame 03 ff)")"
+away 'of no tag' 'a tag that is not its lane.s' \
+    -L "$lane$(frame bf "$(frame 02 00)")"
+away 'control on a lane' 'unexpected InterestFrame' \
+    -L "$lane$(frame a3 "$(frame 01 3300000033000000)")"
+away 'no header, and broken off' 'a lane without a header' -L "$message!"
+away 'an end within a frame' 'the stream ended within a frame' \
+    -L "$lane$message${message:0:8}."
+away 'and within the header' 'the stream ended within a frame' -L "${lane:0:4}."
+beside 'after lanes that are malformed'
+
+ranges=$(for _ in {1..65}; do printf 3300000033000000; done)
+away 'interest in too many ranges' \
+    'interest in 65 ranges, at most 64 are allowed' \
+    -x "$(frame a3 "$(frame 01 "$ranges")")"
+member=$(frame a1 "$(frame 01 01)$(frame 02 3300000033000000)$(frame 05 67)")
+away 'more taken than was sent' 'more messages taken than were sent' \
+    -x "$member$(frame a4 "$(frame 01 03)$(frame 02 01)")"
+
+# opened OPTIONS...: how many lanes that client could open.
+opened() {
+	run client peer -a yomo-x1 -k 0x5f "$@" "$at"
+	grep -c '^lane .* open$' "$out/client.out"
+}
+# all LANE: 70 of them.
+all() {
+	local _
+
+	for _ in {1..70}; do
+		printf '%s\n%s\n' -L "$1"
+	done
+}
+mapfile -t many < <(all "$lane$message${message:0:8}")
+is "$(opened -w 1 "${many[@]}")" 64 'no more lanes than are allowed'
+is "$(opened -w 1 -P -H -L "$lane")" 0 'and none before the acknowledgement'
+mapfile -t many < <(all "$lane$message${message:0:8}!")
+is "$(opened -w 2 "${many[@]}")" 70 'broken off, others may take their place'
+mapfile -t many < <(all "$lane$message.")
+is "$(opened -w 2 "${many[@]}")" 70 'so they may when they have ended'
+is "$(opened -w 1 -L . -L "$lane." -L '!')" 3 'even empty ones'
+run client peer -a yomo-x1 -k 0x5f -E -w 1 -L "$lane$message" "$at"
+like "$(tr '\n' ' ' <"$out/client.out")" ' fin .*stopped 0x13 ' \
+    'but none after the end of all'
+beside 'after lanes broken off'
+
+# Much is asked, and nothing is read.
+add=$(frame a1 "$(frame 01 01)$(frame 02 0010000060100000)")
+run client peer -a yomo-x1 -k 0x5f -N -w 15 -x "$add$(
+    for _ in {1..2000}; do frame a3 "$(frame 01 0010000060100000)"; done)" "$at"
+like "$(cat "$out/client.out")" 'closed: application .* too slow' \
+    'who reads no answers'
+beside 'after one who reads no answers'
+
+# What much is sent through costs nothing when it is over.
+before=$(resident)
+head -c 9000000 /dev/zero | run burst yomo-source -z "$at" -t 0x70 -b 60000
+run client peer -k 0x5f -E -x bfa4cf4701013302a4cf40 -Z 600000 "$at"
+stop source
+stop sink
+ok 'and it costs no memory' test "$(resident)" -lt $((before + 16384))
+
+stop zipper
+is "$(status zipper)" 0 'the zipper ends as it should'
