@@ -221,9 +221,10 @@ on_broken(void *arg, uint64_t code)
 
 	log_debug("'%s' (%s) wants no more of tag 0x%x: code 0x%llx", p->name,
 	    p->link->name, w->tag, (unsigned long long)code);
-	router_close_outlet(p->z->router, &w->outlet);
+	w->finishing = true; /* and nobody is given it any more */
 	if (w->has_tag && buf_view(&w->session).len == 0)
 		router_unobserve(p->z->router, &p->observer, w->tag);
+	router_close_outlet(p->z->router, &w->outlet);
 }
 
 static void

@@ -5,7 +5,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 25
+plan 27
 
 # data TAG [BYTES]: a message of so many zeros (1), in hex.
 data() {
@@ -94,6 +94,17 @@ run client peer -a yomo-x1 -k 0x5f -E -w 1 -L "$lane$message" "$at"
 like "$(tr '\n' ' ' <"$out/client.out")" ' fin .*stopped 0x13 ' \
     'but none after the end of all'
 beside 'after lanes broken off'
+
+# Lanes of the zipper's, which nobody wants.
+start client peer -a yomo-x1 -R 3 -X 12 -k 0x5d -t 0x33 -w 0 "$at"
+wait_for client
+start member peer -a yomo-x1 -R 3 -X 12 -k 0x5f -w 0 -x "$member" "$at"
+wait_for member
+seq 200 | run burst yomo-source -z "$at" -t 0x33 -F lines
+is "$(status burst)" 0 'lanes that are stopped'
+stop client
+stop member
+beside 'after lanes that are stopped'
 
 # Much is asked, and nothing is read.
 add=$(frame a1 "$(frame 01 01)$(frame 02 0010000060100000)")
