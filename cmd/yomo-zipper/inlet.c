@@ -36,7 +36,7 @@ inlet_fini(struct inlet *in)
 	struct peer *p = in->peer;
 
 	router_unwait(&in->waiter);
-	memory_return(p->z, in->advanced);
+	memory_return(p->z, in->is_lane ? in->advanced : in->window);
 	if (in->is_lane && !p->is_gone && in->unused > in->advanced)
 		link_credit(p->link, in->unused - in->advanced);
 	intake_fini(&in->in);

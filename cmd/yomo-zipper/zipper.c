@@ -96,10 +96,11 @@ report(const struct zipper *z)
 		 " dropped of %" PRIu64 " bytes; %" PRIu64
 		 " observers sent away, %" PRIu64
 		 " messages queued for those who left, %" PRIu64
-		 " left by members of groups for others; %zu bytes of memory",
+		 " left by members of groups for others; %zu bytes of memory, "
+		 "and %zu kept for what clients may send ahead",
 	    r->messages, r->delivered, r->unobserved, r->held, r->lost.messages,
 	    r->lost.bytes, r->evicted, z->orphans.messages, r->left,
-	    slab_total());
+	    slab_total(), z->windows);
 	TAILQ_FOREACH(p, &z->peers, link_all)
 		peer_describe(p);
 }

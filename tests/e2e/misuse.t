@@ -5,7 +5,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 27
+plan 28
 
 # data TAG [BYTES]: a message of so many zeros (1), in hex.
 data() {
@@ -33,6 +33,16 @@ away() {
 	run client peer -a yomo-x1 -k 0x5f "$@" "$at"
 	like "$(cat "$out/client.out")" "closed: application 0x13 $reason" \
 	    "$name"
+}
+
+# kept: what the zipper keeps for what clients may send ahead.
+kept() {
+	local n
+
+	n=$(grep -c 'bytes of memory' "$out/zipper.err")
+	kill -USR1 "${pid_of[zipper]}"
+	seen zipper.err 'bytes of memory' $((n + 1))
+	tail -n 1 "$out/seen.log" | sed 's/.* and \([0-9]*\) kept.*/\1/'
 }
 
 # resident: the zipper's memory in KiB.
@@ -120,6 +130,7 @@ head -c 9000000 /dev/zero | run burst yomo-source -z "$at" -t 0x70 -b 60000
 run client peer -k 0x5f -E -x bfa4cf4701013302a4cf40 -Z 600000 "$at"
 stop source
 stop sink
+is "$(kept)" 0 'much is sent: nothing is kept for who has left'
 ok 'and it costs no memory' test "$(resident)" -lt $((before + 16384))
 
 stop zipper
