@@ -10,7 +10,8 @@
 #include "way.h"
 #include "wire/lane.h"
 
-/* Told and not read: who lets it grow over this is sent away. */
+/* Told and not read, beside a survey: who lets it grow over this is sent away.
+ */
 #define UNREAD_MAX (256u << 10)
 /* The tags of one Interest frame. */
 #define ENTRIES_MAX 1024
@@ -20,17 +21,29 @@
 static bool
 has_room(const struct peer *p)
 {
-	return p->out.bytes < UNREAD_MAX;
+	size_t survey = p->interest != NULL ? p->interest->survey : 0;
+
+	return p->out.bytes < UNREAD_MAX + survey;
+}
+
+/* As reserve(), whatever has not been read. */
+static uint8_t *
+reserve_more(struct peer *p, size_t n)
+{
+	uint8_t *at;
+
+	if (outq_reserve(&p->out, n, &at) == OK)
+		return at;
+	peer_evict(p);
+	return NULL;
 }
 
 /* Room for a frame of n bytes to be written in place, or the end of p. */
 static uint8_t *
 reserve(struct peer *p, size_t n)
 {
-	uint8_t *at;
-
-	if (has_room(p) && outq_reserve(&p->out, n, &at) == OK)
-		return at;
+	if (has_room(p))
+		return reserve_more(p, n);
 	peer_evict(p);
 	return NULL;
 }
@@ -98,7 +111,7 @@ tell_entries(struct peer *p, const uint8_t *entries, size_t n, bool complete)
 	    .complete = complete,
 	};
 	size_t size = interest_frame_size(&f);
-	uint8_t *at = reserve(p, size);
+	uint8_t *at = reserve_more(p, size);
 
 	if (at == NULL)
 		return;
@@ -124,33 +137,6 @@ flush_survey(struct survey *s)
 	s->n = 0;
 }
 
-static void
-survey_topic(void *arg, uint32_t tag, uint32_t observers)
-{
-	struct survey *s = arg;
-
-	put_entry(s->entries + s->n, tag, observers);
-	s->n += 8;
-	if (s->n == sizeof(s->entries))
-		flush_survey(s);
-}
-
-static void
-tell_all(struct peer *p)
-{
-	struct survey s = {.peer = p, .complete = true};
-	struct tag_range t;
-	size_t i;
-
-	p->interest->is_stale = false;
-	for (i = 0; i < p->interest->n; i++) {
-		t = p->interest->ranges[i];
-		router_each_topic(
-		    p->z->router, t.first, t.last, survey_topic, &s);
-	}
-	flush_survey(&s);
-}
-
 static bool
 is_interested(const struct peer *p, uint32_t tag)
 {
@@ -161,6 +147,32 @@ is_interested(const struct peer *p, uint32_t tag)
 		    tag <= p->interest->ranges[i].last)
 			return true;
 	return false;
+}
+
+static void
+survey_topic(void *arg, uint32_t tag, uint32_t observers)
+{
+	struct survey *s = arg;
+
+	if (!is_interested(s->peer, tag))
+		return;
+	put_entry(s->entries + s->n, tag, observers);
+	s->n += 8;
+	if (s->n == sizeof(s->entries))
+		flush_survey(s);
+}
+
+/* All there is, however much: who asked has read what it was told before. */
+static void
+tell_all(struct peer *p)
+{
+	struct survey s = {.peer = p, .complete = true};
+	size_t before = p->out.bytes;
+
+	p->interest->is_stale = false;
+	router_each_topic(p->z->router, 0, UINT32_MAX, survey_topic, &s);
+	flush_survey(&s);
+	p->interest->survey = p->out.bytes - before;
 }
 
 void
@@ -220,6 +232,10 @@ take_interest(struct peer *p, const struct frame *f)
 		    "interest in %zu ranges, at most %d are allowed", n,
 		    PEER_INTEREST_MAX);
 		return ERR_BAD;
+	}
+	if (!has_room(p)) {
+		peer_evict(p);
+		return OK;
 	}
 	control_forget(p);
 	if ((p->interest = calloc(1, sizeof(*p->interest))) == NULL)

@@ -28,6 +28,7 @@ struct interest {
 	struct tag_range ranges[PEER_INTEREST_MAX];
 	size_t n;
 	bool is_stale; /* it has not been told all */
+	size_t survey; /* bytes, when it last was */
 };
 
 struct peer {

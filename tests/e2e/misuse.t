@@ -5,7 +5,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 28
+plan 29
 
 # data TAG [BYTES]: a message of so many zeros (1), in hex.
 data() {
@@ -123,6 +123,26 @@ run client peer -a yomo-x1 -k 0x5f -N -w 15 -x "$add$(
 like "$(cat "$out/client.out")" 'closed: application .* too slow' \
     'who reads no answers'
 beside 'after one who reads no answers'
+
+# range XX: 4096 tags.
+range() {
+	printf '0000%s00ff0f%s00' "$1" "$1"
+}
+for i in {10..19}; do
+	start "many$i" peer -a yomo-x1 -R 3 -k 0x5f -w 0 \
+	    -x "$(frame a1 "$(frame 01 01)$(frame 02 "$(range "$i")")")" "$at"
+done
+for i in {10..19}; do
+	wait_for "many$i"
+done
+all=$(frame a3 "$(frame 01 00000000ffffffff)")
+run client peer -a yomo-x1 -k 0x5f -u "$(frame a2 "$(frame 01 02)")" \
+    -x "$all$(frame a1 "$(frame 01 02)")" "$at"
+unlike "$(cat "$out/client.out")" 'closed|still open' \
+    'an answer may be long if it is read'
+for i in {10..19}; do
+	stop "many$i"
+done
 
 # What much is sent through costs nothing when it is over.
 before=$(resident)
