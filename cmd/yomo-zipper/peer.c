@@ -15,6 +15,9 @@
 #include "memory.h"
 #include "peer.h"
 
+/* What a client may ask for before the others have their turn. */
+#define CONTROL_A_TURN 16
+
 static const struct link_ops link_callbacks;
 
 void
@@ -252,13 +255,21 @@ static int
 take_control(struct peer *p)
 {
 	struct inlet *in = &p->main_inlet;
+	unsigned left = CONTROL_A_TURN;
 	struct frame f;
 	int r;
 
 	while ((r = intake_next(&in->in, &f)) == OK ||
 	       (r == ERR_MORE && intake_advance(&in->in))) {
-		if (r == OK && (r = control_take(p, &f)) != OK)
+		if (r == ERR_MORE)
+			continue;
+		if ((r = control_take(p, &f)) != OK)
 			return r;
+		if (--left > 0)
+			continue;
+		inlet_credit(in, in->in.waiting);
+		peer_resume(p);
+		return OK;
 	}
 	inlet_credit(in, 0);
 	if (r == ERR_MORE && (in->in.waiting == 0 || !in->fin_came))
@@ -287,6 +298,7 @@ leave(struct peer *p)
 {
 	struct way *w, *next;
 
+	control_forget(p);
 	router_leave(p->z->router, &p->observer);
 	peer_set_state(p, PEER_LEAVING);
 	for (w = TAILQ_FIRST(&p->ways); w != NULL; w = next) {
@@ -504,11 +516,12 @@ static void
 on_lane_broken(void *arg, uint64_t code)
 {
 	struct inlet *in = arg;
+	struct peer *p = in->peer;
 
-	log_debug("'%s' (%s) broke off a lane: code 0x%llx", in->peer->name,
-	    in->peer->link->name, (unsigned long long)code);
-	if (peer_may_route(in->peer))
-		(void)inlet_route(in);
+	log_debug("'%s' (%s) broke off a lane: code 0x%llx", p->name,
+	    p->link->name, (unsigned long long)code);
+	if (peer_may_route(p) && inlet_route(in) == ERR_BAD)
+		expel(p, p->text);
 }
 
 static void

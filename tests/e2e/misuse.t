@@ -5,7 +5,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 29
+plan 30
 
 # data TAG [BYTES]: a message of so many zeros (1), in hex.
 data() {
@@ -144,6 +144,13 @@ for i in {10..19}; do
 	stop "many$i"
 done
 
+# Who has said all is told nothing more.
+start quiet peer -a yomo-x1 -k 0x5f -w 0 -E -x "$all" "$at"
+ok 'the end is answered' seen quiet.out '^fin$'
+start late yomo-sfn -R 3 -z "$at" -t 0x71
+wait_for late
+stop late
+
 # What much is sent through costs nothing when it is over.
 before=$(resident)
 head -c 9000000 /dev/zero | run burst yomo-source -z "$at" -t 0x70 -b 60000
@@ -155,3 +162,4 @@ ok 'and it costs no memory' test "$(resident)" -lt $((before + 16384))
 
 stop zipper
 is "$(status zipper)" 0 'the zipper ends as it should'
+finish quiet
