@@ -60,13 +60,30 @@ is_stalled(const struct peer *p, uint64_t now)
 	return false;
 }
 
+/*
+ * What came by lanes and waits may have closed the connection's window for all
+ * of them.  QUIC tells of credit when half a window has come together.
+ */
+static bool
+is_closed_to(const struct peer *p)
+{
+	size_t window =
+	    QUICLINK_WINDOW_FIRST + p->main_inlet.window + p->window;
+	const struct inlet *in;
+	size_t n = 0;
+
+	TAILQ_FOREACH(in, &p->inlets, link)
+		n += in->unused - in->advanced;
+	return p->lanes && n >= window / 2;
+}
+
 /* The rest of a message does not come although it may. */
 static bool
 is_abandoned(const struct peer *p, uint64_t now)
 {
 	const struct inlet *in;
 
-	if (p->state != PEER_READY || p->is_pipe)
+	if (p->state != PEER_READY || p->is_pipe || is_closed_to(p))
 		return false;
 	TAILQ_FOREACH(in, &p->inlets, link)
 		if (is_enough(p->z, in->heard_at, now) && inlet_is_awaited(in))

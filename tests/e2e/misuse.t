@@ -5,7 +5,7 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
-plan 30
+plan 32
 
 # data TAG [BYTES]: a message of so many zeros (1), in hex.
 data() {
@@ -163,3 +163,18 @@ ok 'and it costs no memory' test "$(resident)" -lt $((before + 16384))
 stop zipper
 is "$(status zipper)" 0 'the zipper ends as it should'
 finish quiet
+
+# A lane that waits holds up what is behind it, not who sends it.
+at=
+zipper --memory 1M --stall 1s
+start member peer -a yomo-x1 -R 3 -k 0x5f -w 0 -x "$member" "$at"
+wait_for member
+full=$lane$(for _ in {1..7}; do data 33 8000; done)
+mapfile -t many < <(for _ in {1..8}; do printf '%s\n%s\n' -L "$full"; done)
+run client peer -a yomo-x1 -k 0x5f -w 5 "${many[@]}" \
+    -L "$lane$(data 33 60000)" "$at"
+like "$(cat "$out/client.out")" 'still open' \
+    'half a message for which there is no room may wait'
+stop member
+stop zipper
+is "$(status zipper)" 0 'and the zipper ends as it should'
