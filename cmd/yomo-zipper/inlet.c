@@ -211,7 +211,8 @@ send_run(struct inlet *in, struct run *run, const struct session_mark *last)
 	return OK;
 }
 
-/* Whether a frame of len bytes goes on where the run ends. */
+/* Whether a frame of len bytes goes on where the run ends.  While frames are
+ * cut into runs, no group comes or goes: one look at the tag will do. */
 static bool
 continues(const struct inlet *in, const struct run *run,
     const struct heading *h, size_t len)
@@ -219,7 +220,8 @@ continues(const struct inlet *in, const struct run *run,
 	return run->count > 0 && run->tag == h->tag && h->target.len == 0 &&
 	       run->target.len == 0 && run->len + len <= RUN_MAX &&
 	       view_equal(run->session, h->session.id) && !run->session_ends &&
-	       !router_is_shared(in->peer->z->router, h->tag);
+	       (run->count > 1 ||
+		   !router_is_shared(in->peer->z->router, h->tag));
 }
 
 /* Begin a run with the frame f. */
