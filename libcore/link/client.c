@@ -341,17 +341,18 @@ on_trim(void *arg)
 		trim_later(c);
 }
 
-/* What the function has taken of a group's messages, once a turn. */
+/* What the function has taken of a group's messages, once a turn.  After our
+ * end nothing can be said. */
 static void
 on_tell(void *arg)
 {
 	struct client *c = arg;
 	struct taken_frame t;
 
-	while (c->state >= CLIENT_OBSERVING && c->link != NULL &&
+	while (c->link != NULL && !c->link->fin_wanted &&
 	       inbox_next_taken(&c->in, &t))
 		if (outbox_tell_taken(&c->out, &t) != OK)
-			client_fail_without_memory(c, "cannot send to");
+			on_out_failed(c);
 }
 
 /* Nobody may send such bytes.  A pipe with them is at its end, but for the
@@ -701,7 +702,9 @@ client_finish(struct client *c)
 	if (c->state != CLIENT_READY)
 		return;
 	client_set_state(c, CLIENT_ENDING);
-	outbox_finish(&c->out);
+	on_tell(c); /* or others would get what was taken in this turn */
+	if (c->state == CLIENT_ENDING)
+		outbox_finish(&c->out);
 }
 
 void
