@@ -10,6 +10,7 @@
 
 /* What a turn writes to a file, which cannot say that it is full. */
 #define DRAIN_TURN_MAX (256u << 10)
+#define DRAIN_VECTORS 64
 
 enum drain_state {
 	DRAIN_OPEN,
@@ -27,6 +28,7 @@ struct drain {
 	enum drain_state state;
 	bool blocked; /* the port takes nothing now */
 	bool asked;   /* room() is owed */
+	int failed;   /* drain_write() did: errno */
 	struct task work;
 	struct task reap;
 	const struct drain_ops *ops;
@@ -97,6 +99,10 @@ step(struct drain *d)
 	size_t had = d->out.len;
 	int r;
 
+	if (d->failed != 0) {
+		end(d, port_result(&d->port, d->failed));
+		return;
+	}
 	if (d->out.len > 0 && !d->blocked && (r = write_once(d)) != OK) {
 		end(d, r);
 		return;
@@ -201,6 +207,47 @@ drain_flush(struct drain *d)
 		task_post(d->loop, &d->work);
 }
 
+/* Copy of n vectors as much as one turn may write to a file: *len bytes. */
+static size_t
+limit(struct iovec *out, const struct iovec *v, size_t n, size_t *len)
+{
+	size_t i;
+
+	*len = 0;
+	for (i = 0; i < n && i < DRAIN_VECTORS && *len < DRAIN_TURN_MAX; i++) {
+		out[i] = v[i];
+		if (out[i].iov_len > DRAIN_TURN_MAX - *len)
+			out[i].iov_len = DRAIN_TURN_MAX - *len;
+		*len += out[i].iov_len;
+	}
+	return i;
+}
+
+size_t
+drain_write(struct drain *d, const struct iovec *v, size_t n)
+{
+	struct iovec some[DRAIN_VECTORS];
+	ssize_t r;
+	size_t len;
+
+	if (d->state != DRAIN_OPEN || d->failed != 0 || d->blocked ||
+	    d->out.len > 0)
+		return 0;
+	n = limit(some, v, n, &len);
+	r = port_writev(&d->port, some, n);
+	if (r == -1 && errno != EAGAIN) {
+		d->failed = errno;
+		task_post(d->loop, &d->work);
+		return 0;
+	}
+	r = r < 0 ? 0 : r;
+	if ((size_t)r < len && d->port.watch != NULL) {
+		d->blocked = true;
+		watch_want(d->port.watch, WATCH_OUT);
+	}
+	return (size_t)r;
+}
+
 bool
 drain_full(struct drain *d)
 {
@@ -228,6 +275,7 @@ drain_finish(struct drain *d)
 	if (d->state != DRAIN_OPEN)
 		return;
 	d->state = DRAIN_FINISHING;
+	d->blocked = d->blocked && d->out.len > 0;
 	drain_flush(d);
 }
 

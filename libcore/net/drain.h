@@ -9,6 +9,8 @@
 #ifndef NET_DRAIN_H
 #define NET_DRAIN_H
 
+#include <sys/uio.h>
+
 #include "base/buf.h"
 #include "net/loop.h"
 
@@ -45,6 +47,12 @@ int drain_open(struct drain **out, struct loop *l,
  */
 struct buf *drain_buf(struct drain *d);
 void drain_flush(struct drain *d);
+
+/*
+ * Write n vectors now, as far as that goes and if nothing waits: the number of
+ * bytes is returned.  After 0, drain_ask().
+ */
+size_t drain_write(struct drain *d, const struct iovec *v, size_t n);
 
 /* As many bytes wait as may; room() will be called when half are gone. */
 bool drain_full(struct drain *d);

@@ -152,6 +152,20 @@ port_write(struct port *p, const void *from, size_t n)
 	return r;
 }
 
+ssize_t
+port_writev(struct port *p, struct iovec *v, size_t n)
+{
+	struct msghdr msg = {.msg_iov = v, .msg_iovlen = n};
+	ssize_t r;
+
+	do
+		r = p->socket
+			? sendmsg(p->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL)
+			: writev(p->fd, v, (int)n);
+	while (r == -1 && errno == EINTR);
+	return r;
+}
+
 bool
 port_finish(struct port *p)
 {

@@ -7,6 +7,7 @@
 #define NET_PORT_H
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "net/loop.h"
 #include "net/pump.h"
@@ -44,6 +45,7 @@ int port_open(struct port *p, struct loop *l, const struct port_conf *conf,
  * from sockets. */
 ssize_t port_read(struct port *p, void *to, size_t n);
 ssize_t port_write(struct port *p, const void *from, size_t n);
+ssize_t port_writev(struct port *p, struct iovec *v, size_t n);
 
 /*
  * Nothing more will be written.  True: the end comes later, as WATCH_GONE; else

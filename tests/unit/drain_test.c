@@ -304,6 +304,103 @@ room_is_told_once_when_half_is_gone(void **state)
 	close_all();
 }
 
+/* --- vectors --- */
+
+static size_t
+write_text(const char *a, const char *b)
+{
+	const struct iovec v[] = {
+	    {(void *)(uintptr_t)a, strlen(a)},
+	    {(void *)(uintptr_t)b, strlen(b)},
+	};
+
+	return drain_write(drain, v, COUNT(v));
+}
+
+static void
+each_kind_takes_vectors_in_place(void **state)
+{
+	size_t i;
+
+	for (i = 0; i < ENDS_OUT; i++) {
+		if (!ends_out[i].make(&ends))
+			fail_msg("cannot make a %s", ends_out[i].name);
+		assert_int_equal(open_drain(ends.w, 100), OK);
+		assert_int_equal(write_text("he", "llo"), 5);
+		put(" world");
+		assert_int_equal(write_text("what waits", "goes first"), 0);
+		expect("hello world");
+		assert_int_equal(write_text("!", ""), 1);
+		drain_finish(drain);
+		assert_int_equal(write_text("too", "late"), 0);
+		run_to_end(OK);
+		expect("!");
+		teardown(state);
+		ends_close(&ends);
+		setup(state);
+	}
+}
+
+static void
+vectors_are_written_as_far_as_there_is_room(void **state)
+{
+	static char much[300000];
+	const struct iovec v[] = {{much, sizeof(much)}, {much, sizeof(much)}};
+	size_t n, sum = 0, came = 0;
+
+	(void)state;
+	ends_pipe(&ends);
+	fcntl(ends.r, F_SETFL, O_NONBLOCK);
+	open_drain(ends.w, 100);
+	while ((n = drain_write(drain, v, COUNT(v))) > 0)
+		sum += n;
+	drain_ask(drain);
+	turns_run(l, 3);
+	assert_int_equal(rooms, 0);
+	while (rooms == 0) {
+		came += empty_pipe();
+		turns_run(l, 1);
+	}
+	assert_true(drain_write(drain, v, 1) > 0);
+	assert_true(sum > 0 && came == sum);
+	close_all();
+}
+
+/* Nobody has read what was written; that does not hold up the end. */
+static void
+a_full_drain_with_nothing_waiting_is_finished_at_once(void **state)
+{
+	static char much[300000];
+	const struct iovec v = {much, sizeof(much)};
+
+	(void)state;
+	ends_pipe(&ends);
+	open_drain(ends.w, 100);
+	while (drain_write(drain, &v, 1) > 0)
+		;
+	drain_finish(drain);
+	run_to_end(OK);
+	close_all();
+}
+
+static void
+vectors_that_cannot_be_written_end_it(void **state)
+{
+	int kept = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	(void)state;
+	open_drain(fd, 100);
+	dup2(null, STDERR_FILENO);
+	assert_int_equal(write_text("x", "y"), 0);
+	assert_int_equal(ended, 0);
+	run_to_end(ERR_SYS);
+	dup2(kept, STDERR_FILENO);
+	close(fd);
+	close(kept);
+	close(null);
+}
+
 static void
 what_a_turn_puts_is_one_write(void **state)
 {
@@ -605,6 +702,10 @@ main(void)
 	    TEST(a_reader_that_goes_away_ends_a_full_drain),
 	    TEST(closing_does_not_wait_for_the_reader),
 	    TEST(room_is_told_once_when_half_is_gone),
+	    TEST(each_kind_takes_vectors_in_place),
+	    TEST(vectors_are_written_as_far_as_there_is_room),
+	    TEST(a_full_drain_with_nothing_waiting_is_finished_at_once),
+	    TEST(vectors_that_cannot_be_written_end_it),
 	    TEST(what_a_turn_puts_is_one_write),
 	    TEST(half_closed_readers_go_on_reading),
 	    TEST(no_byte_is_lost_or_doubled_on_the_way_to_a_slow_reader),
