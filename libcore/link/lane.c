@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 #include <assert.h>
-#include <stdlib.h>
 
 #include "link/link.h"
 
@@ -22,7 +21,7 @@ lane_free(struct lane *l)
 	if (l->due)
 		TAILQ_REMOVE(&l->link->lanes_due, l, link_due);
 	TAILQ_REMOVE(&l->link->lanes_all, l, all);
-	free(l);
+	l->link->kind->lane_free(l);
 }
 
 void

@@ -79,8 +79,7 @@ void lane_consumed(struct lane *l, size_t n);
 /* The same for its own window alone; the rest is link_credit(). */
 void lane_credit(struct lane *l, size_t n);
 
-/* For the kinds of links.  A lane is the first member of theirs, from malloc.
- */
+/* For the kinds of links. */
 
 void lane_init(struct lane *l, struct link *link, uint64_t id);
 /* The peer sends, as one of ops; afterwards l may be dead. */

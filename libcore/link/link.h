@@ -98,10 +98,11 @@ void link_widen(struct link *l, size_t n);
 void link_close(struct link *l, uint64_t code, const char *reason);
 
 /*
- * The greeting decides for lanes; both ends call it: the client once its
- * Handshake is queued, and before anything else is (it opens none before it is
- * answered), the zipper before it answers.  Where the transport has decided, it
- * is nothing.
+ * The greeting decides for lanes: both ends call it, the client before it hears
+ * anything (it says nothing but its Handshake, and opens none, before that is
+ * answered), the zipper before it answers.  Afterwards only frames may be
+ * queued.  Where the transport has decided, or there never are lanes, it is
+ * nothing.
  */
 void link_use_lanes(struct link *l);
 
@@ -139,7 +140,8 @@ struct link_kind {
 	void (*lane_wake)(struct lane *l);
 	void (*lane_break)(struct lane *l, uint64_t code);
 	void (*lane_credit)(struct lane *l, size_t n);
-	void (*lane_closed)(struct lane *l);
+	void (*lane_closed)(struct lane *l); /* before closed() */
+	void (*lane_free)(struct lane *l);   /* after it, or nobody is told */
 };
 
 /* l is zeroed. */

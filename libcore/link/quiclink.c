@@ -5,46 +5,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "link/quicflow.h"
 #include "link/quiclink.h"
 
 /* Bursts one connection may send before the others have their turn. */
 #define BURSTS_A_TURN 4
 #define ALERT_NO_ALPN 0x178u
 #define CRYPTO_ERROR 0x100u
-
-/* What the callbacks of quic/ get for a stream. */
-struct flow {
-	struct quiclink *k;
-	struct quiclane *lane; /* NULL: the link's own */
-};
-
-struct quiclane {
-	struct lane lane;
-	struct flow flow;
-	bool filled; /* as below */
-	bool ended;  /* QUIC has nothing more to do with it */
-	TAILQ_ENTRY(quiclane) link_filled;
-};
-
-struct quiclink {
-	struct link link;
-	struct loop *loop;
-	struct quic *q;
-	struct egress *egress; /* the server's, or: */
-	struct egress own;     /* a client's own socket */
-	struct egress_waiter waiter;
-	struct timer timer;
-	struct task task;
-	int64_t stream; /* -1: not open yet */
-	struct flow flow;
-	TAILQ_HEAD(, quiclane) filled_lanes;
-	bool came;   /* bytes or fin in this turn */
-	bool filled; /* or may be: quic is to ask for bytes */
-	bool moved;  /* something was acknowledged in this turn */
-	bool was_up;
-	bool ended;   /* down() was called */
-	bool refused; /* a client's socket says that nobody is there */
-};
 
 static void
 release(struct quiclink *k)
@@ -145,30 +112,6 @@ transmit(struct quiclink *k)
 	return false;
 }
 
-static void
-unfill(struct quiclink *k, struct quiclane *n)
-{
-	if (n->filled)
-		TAILQ_REMOVE(&k->filled_lanes, n, link_filled);
-	n->filled = false;
-}
-
-/* Once a turn, however much was queued in it. */
-static void
-wake_quic(struct quiclink *k)
-{
-	struct quiclane *n;
-
-	if (k->filled && k->stream >= 0) {
-		k->filled = false;
-		quic_wake(k->q, k->stream);
-	}
-	while ((n = TAILQ_FIRST(&k->filled_lanes)) != NULL) {
-		unfill(k, n);
-		quic_wake(k->q, (int64_t)n->lane.id);
-	}
-}
-
 /*
  * Every event on a link ends here, once a turn: the owner works on what came,
  * then all that QUIC has to say is sent, then the one timer is set.
@@ -189,7 +132,7 @@ step(void *arg)
 	}
 	if (!k->ended)
 		lane_tell_all(l);
-	wake_quic(k);
+	quicflow_wake(k);
 	if (!transmit(k))
 		task_post(k->loop, &k->task);
 	report_end(k);
@@ -222,190 +165,6 @@ on_room(void *arg)
 	task_post(k->loop, &k->task);
 }
 
-/* --- callbacks of quic/ --- */
-
-static void
-on_ready(void *arg)
-{
-	struct quiclink *k = arg;
-
-	/* A server's stream is the client's to open. */
-	if (k->egress == &k->own &&
-	    quic_open_bidi(k->q, &k->flow, &k->stream) != OK) {
-		quic_close(k->q, 0, view_of("no stream allowed"));
-		return;
-	}
-	k->was_up = true;
-	k->link.answers_fin =
-	    view_equal(quic_alpn(k->q), view_of(QUIC_ALPN_OURS));
-	k->link.lanes = k->link.answers_fin;
-	if (k->link.ops != NULL)
-		k->link.ops->up(k->link.arg);
-}
-
-static struct quiclane *
-make_lane(struct quiclink *k)
-{
-	struct quiclane *n;
-
-	if ((n = calloc(1, sizeof(*n))) == NULL)
-		return NULL;
-	n->flow = (struct flow){.k = k, .lane = n};
-	return n;
-}
-
-static void *
-accept_lane(struct quiclink *k, int64_t id)
-{
-	struct link *l = &k->link;
-	struct quiclane *n;
-
-	if (!l->lanes || l->ops == NULL || l->ops->lane == NULL)
-		return NULL;
-	if ((n = make_lane(k)) == NULL)
-		return NULL;
-	lane_init(&n->lane, l, (uint64_t)id);
-	if (l->ops->lane(l->arg, &n->lane))
-		return &n->flow;
-	lane_free(&n->lane);
-	return NULL;
-}
-
-static void *
-on_accept(void *arg, int64_t id)
-{
-	struct quiclink *k = arg;
-
-	if (quic_is_uni(id))
-		return accept_lane(k, id);
-	if (k->stream >= 0)
-		return NULL;
-	k->stream = id;
-	return &k->flow;
-}
-
-static void
-on_data(void *arg, struct view bytes, bool fin)
-{
-	const struct flow *f = arg;
-	struct quiclink *k = f->k;
-
-	if (k->link.ops == NULL)
-		return;
-	k->came = true;
-	if (f->lane != NULL) {
-		lane_take(&f->lane->lane, bytes, fin);
-		return;
-	}
-	if (bytes.len > 0)
-		k->link.ops->bytes(k->link.arg, bytes);
-	if (fin && k->link.ops != NULL)
-		k->link.ops->fin(k->link.arg);
-}
-
-static struct outq *
-queue_of(const struct flow *f)
-{
-	return f->lane != NULL ? f->lane->lane.out : f->k->link.out;
-}
-
-static size_t
-on_pull(void *arg, struct iovec *v, size_t n, bool *fin)
-{
-	const struct flow *f = arg;
-	const struct outq *q = queue_of(f);
-	size_t i, got, len = 0;
-
-	*fin = false;
-	if (f->k->link.ops == NULL)
-		return 0;
-	got = outq_pull(q, v, n);
-	for (i = 0; i < got; i++)
-		len += v[i].iov_len;
-	*fin = len == q->unsent && (f->lane != NULL ? f->lane->lane.fin_wanted
-						    : f->k->link.fin_wanted);
-	return got;
-}
-
-static void
-on_sent(void *arg, size_t n)
-{
-	const struct flow *f = arg;
-
-	if (f->k->link.ops != NULL)
-		outq_sent(queue_of(f), n);
-}
-
-static void
-on_acked(void *arg, size_t n, bool fin_acked)
-{
-	const struct flow *f = arg;
-	struct quiclink *k = f->k;
-
-	if (k->link.ops == NULL)
-		return;
-	if (f->lane != NULL) {
-		lane_acked(&f->lane->lane, n, fin_acked);
-		return;
-	}
-	outq_acked(k->link.out, n);
-	if (fin_acked)
-		k->link.fin_acked = true;
-	k->moved = true;
-	task_post(k->loop, &k->task);
-}
-
-static void
-on_reset(void *arg, uint64_t code)
-{
-	const struct flow *f = arg;
-	struct quiclink *k = f->k;
-
-	if (k->link.ops == NULL)
-		return;
-	if (f->lane != NULL) {
-		lane_broken(&f->lane->lane, code);
-		return;
-	}
-	/* The link's stream is the connection: without it there is none. */
-	log_debug("'%s' broke off its stream: code 0x%llx", k->link.name,
-	    (unsigned long long)code);
-	quic_close(k->q, 0, view_of("stream was reset"));
-}
-
-static void
-on_stream_closed(void *arg)
-{
-	const struct flow *f = arg;
-
-	if (f->lane == NULL)
-		return;
-	f->lane->ended = true;
-	if (f->k->link.ops != NULL && f->lane->lane.out != NULL)
-		lane_over(&f->lane->lane);
-}
-
-static void
-on_more_streams(void *arg)
-{
-	struct quiclink *k = arg;
-
-	k->link.lanes_came = true;
-	task_post(k->loop, &k->task);
-}
-
-static const struct quic_ops quic_callbacks = {
-    .ready = on_ready,
-    .accept = on_accept,
-    .data = on_data,
-    .pull = on_pull,
-    .sent = on_sent,
-    .acked = on_acked,
-    .reset = on_reset,
-    .closed = on_stream_closed,
-    .more_streams = on_more_streams,
-};
-
 /* --- what links can do --- */
 
 static void
@@ -436,104 +195,20 @@ close_link(struct link *l, uint64_t code, const char *reason)
 	task_post(k->loop, &k->task);
 }
 
-/* --- what lanes can do --- */
-
-static void
-later(struct link *l)
-{
-	struct quiclink *k = (struct quiclink *)l;
-
-	task_post(k->loop, &k->task);
-}
-
-static void
-allow_lanes(struct link *l, size_t n)
-{
-	quic_allow_uni(((struct quiclink *)l)->q, n);
-	later(l);
-}
-
-static int
-open_lane(struct link *l, struct lane **lane)
-{
-	struct quiclink *k = (struct quiclink *)l;
-	struct quiclane *n;
-	int64_t id;
-	int r;
-
-	if ((n = make_lane(k)) == NULL)
-		return ERR_NOMEM;
-	if ((r = quic_open_uni(k->q, &n->flow, &id)) != OK) {
-		free(n);
-		return r;
-	}
-	lane_init(&n->lane, l, (uint64_t)id);
-	*lane = &n->lane;
-	return OK;
-}
-
-static void
-credit(struct link *l, size_t n)
-{
-	quic_credit(((struct quiclink *)l)->q, n);
-	later(l);
-}
-
-static void
-wake_lane(struct lane *l)
-{
-	struct quiclink *k = (struct quiclink *)l->link;
-	struct quiclane *n = (struct quiclane *)l;
-
-	if (!n->filled)
-		TAILQ_INSERT_TAIL(&k->filled_lanes, n, link_filled);
-	n->filled = true;
-	later(l->link);
-}
-
-static void
-break_lane(struct lane *l, uint64_t code)
-{
-	struct quiclink *k = (struct quiclink *)l->link;
-
-	unfill(k, (struct quiclane *)l);
-	if (l->out != NULL)
-		quic_reset(k->q, (int64_t)l->id, code);
-	else
-		quic_stop(k->q, (int64_t)l->id, code);
-}
-
-static void
-credit_lane(struct lane *l, size_t n)
-{
-	quic_credit_stream(((struct quiclink *)l->link)->q, (int64_t)l->id, n);
-	later(l->link);
-}
-
-/* One of the peer's that QUIC was through with before us makes room now. */
-static void
-on_lane_closed(struct lane *l)
-{
-	struct quiclane *n = (struct quiclane *)l;
-
-	unfill((struct quiclink *)l->link, n);
-	if (l->out == NULL && n->ended)
-		allow_lanes(l->link, 1);
-}
-
 static const struct link_kind kind = {
     .wake = wake,
     .consumed = consumed,
     .widen = consumed, /* QUIC counts up: more is more */
     .close = close_link,
-    .allow_lanes = allow_lanes,
-    .open_lane = open_lane,
-    .credit = credit,
-    .later = later,
-    .lane_wake = wake_lane,
-    .lane_break = break_lane,
-    .lane_credit = credit_lane,
-    .lane_closed = on_lane_closed,
+    .allow_lanes = quicflow_allow,
+    .open_lane = quicflow_open,
+    .credit = quicflow_credit,
+    .later = quicflow_later,
+    .lane_wake = quicflow_lane_wake,
+    .lane_break = quicflow_lane_break,
+    .lane_credit = quicflow_lane_credit,
+    .lane_closed = quicflow_lane_closed,
+    .lane_free = quicflow_lane_free,
 };
 
 static struct quiclink *
@@ -568,7 +243,7 @@ quiclink_accept(struct loop *loop, struct egress *egress, struct quic *q,
 	k->egress = egress;
 	k->q = q;
 	addr_text(quic_peer(q), k->link.name);
-	*quic_ops = &quic_callbacks;
+	*quic_ops = &quicflow_callbacks;
 	return &k->link;
 }
 
@@ -667,7 +342,7 @@ quiclink_dial(struct link **l, struct loop *loop, struct tls *tls,
 	if (r != OK)
 		goto fail;
 	conf.payload_max = udp_payload_max(k->own.udp);
-	r = quic_client_new(&k->q, &conf, &quic_callbacks, k, host,
+	r = quic_client_new(&k->q, &conf, &quicflow_callbacks, k, host,
 	    udp_local(k->own.udp), peer, loop_clock());
 	if (r != OK)
 		goto fail;
