@@ -22,6 +22,8 @@
 #include "link/quiclink.h"
 #include "net/loop.h"
 #include "tls/tls.h"
+#include "wire/frame.h"
+#include "wire/y3.h"
 #include "turns.h"
 
 #define RIG_MS UINT64_C(1000000)
@@ -63,6 +65,7 @@ struct rig_lane {
 	struct lane *lane; /* NULL: over */
 	uint64_t id;
 	struct outq out;
+	size_t sent; /* bytes queued, in all */
 	struct buf in;
 	size_t unconsumed;
 	bool lazy; /* does not say what it has consumed */
@@ -90,7 +93,8 @@ struct rig_end {
 	int lane_calls; /* of link_ops.lanes */
 	struct outq out;
 	struct buf in;
-	bool lazy; /* does not say what it has consumed */
+	struct buf said; /* frames of rig_send_frame() */
+	bool lazy;	 /* does not say what it has consumed */
 	size_t unconsumed;
 	int ups;
 	int fins;
@@ -382,6 +386,7 @@ rig_end_fini(struct rig_end *e)
 	rig_close(e, 0, "");
 	outq_fini(&e->out);
 	buf_fini(&e->in);
+	buf_fini(&e->said);
 	for (i = 0; i < e->n_lanes; i++) {
 		outq_fini(&e->lanes[i].out);
 		buf_fini(&e->lanes[i].in);
@@ -419,10 +424,35 @@ rig_send(struct rig_end *e, size_t from, size_t n)
 		link_wake(e->link);
 }
 
+/* The same as a frame, which every link takes, of some type or other. */
+static inline void
+rig_send_frame(struct rig_end *e, size_t n)
+{
+	uint8_t *p, *end;
+	size_t i;
+
+	assert_int_equal(outq_reserve(&e->out, n + 8, &p), OK);
+	end = y3_put_header(p, Y3_NODE | FRAME_OBSERVE, n);
+	for (i = 0; i < n; i++)
+		*end++ = rig_byte(e->said.len + i);
+	assert_int_equal(
+	    buf_put(&e->said, (struct view){p, (size_t)(end - p)}), OK);
+	assert_int_equal(outq_commit(&e->out, (size_t)(end - p), 0, 0), OK);
+	link_wake(e->link);
+}
+
+/* All frames of from, and nothing else, have come to e. */
+static inline bool
+rig_heard(const struct rig_end *e, const struct rig_end *from)
+{
+	return view_equal(buf_view(&e->in), buf_view(&from->said));
+}
+
 static inline void
 rig_lane_send(struct rig_lane *n, size_t from, size_t len)
 {
 	rig_queue(&n->out, from, len);
+	n->sent = from + len;
 	lane_wake(n->lane);
 }
 
