@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -14,49 +11,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "link/pipelink.h"
-#include "net/drain.h"
-#include "net/feed.h"
+#include "link/pipeout.h"
 #include "proto/hello.h"
-#include "wire/frame.h"
 
 /* Bytes taken from the descriptor and not yet used, at most about. */
 #define WINDOW (1u << 20)
 /* The same for a stranger, until link_widen(). */
 #define WINDOW_FIRST (68u << 10)
-/* Bytes handed to the descriptor's buffer at a time. */
-#define WRITE_AHEAD (256u << 10)
-#define VECTORS 64
-/* A socket is asked what the other end has read for so many bytes at least, or
- * after a while: nothing tells of it. */
-#define LOOK_BYTES (64u << 10)
-#define LOOK_MIN_NS (2 * 1000000ull)
-#define LOOK_MAX_NS (64 * 1000000ull)
-
-struct pipelink {
-	struct link link;
-	struct loop *loop;
-	struct feed *feed;
-	struct drain *drain;
-	struct task task;
-	int socket;    /* -1: pipes */
-	bool dialed;   /* by us */
-	size_t window; /* bytes it may take ahead of link_consumed() */
-	size_t unread;
-	bool waiting; /* feed was told to wait */
-	bool came;
-	bool moved;
-	bool started;
-	size_t unacked;	   /* bytes of the queue that were sent */
-	struct timer look; /* again what of them has been read */
-	uint64_t look_ns;
-	bool fin_came;
-	bool finishing; /* the drain was told to finish */
-	bool drained;	/* ... and has */
-	bool deaf;	/* the other end takes no more */
-	bool over;	/* end is known */
-	bool ended;	/* ... and told */
-	struct link_end end;
-};
 
 static void
 release(struct pipelink *k)
@@ -67,13 +28,16 @@ release(struct pipelink *k)
 		feed_close(k->feed);
 	if (k->drain != NULL)
 		drain_close(k->drain);
+	lane_free_all(&k->link);
+	mux_fini(&k->mux);
 	if (k->socket >= 0)
 		close(k->socket);
 	free(k);
 }
 
-static void
-set_end(struct pipelink *k, enum link_end_kind kind, const char *reason)
+void
+pipelink_set_end(
+    struct pipelink *k, enum link_end_kind kind, const char *reason)
 {
 	if (k->over)
 		return;
@@ -83,136 +47,15 @@ set_end(struct pipelink *k, enum link_end_kind kind, const char *reason)
 	task_post(k->loop, &k->task);
 }
 
-/* A socket ends when nothing can come any more in either direction. */
-static void
-end_if_both_did(struct pipelink *k)
+void
+pipelink_end_if_both_did(struct pipelink *k)
 {
 	if (k->socket < 0 || !k->fin_came)
 		return;
 	if (k->link.fin_acked)
-		set_end(k, LINK_CLOSED, "both sides have finished");
+		pipelink_set_end(k, LINK_CLOSED, "both sides have finished");
 	else if (k->deaf)
-		set_end(k, LINK_LOST, "connection closed");
-}
-
-/* At most so many bytes of what was written has the other end not read. */
-static size_t
-count_unread(const struct pipelink *k)
-{
-	struct pollfd p = {.fd = k->socket};
-	int n;
-
-	if (ioctl(k->socket, SIOCOUTQ, &n) < 0)
-		return SIZE_MAX;
-	/* Who has gone does not count any more what it left unread. */
-	if (poll(&p, 1, 0) != 0 && (p.revents & POLLERR))
-		return SIZE_MAX;
-	return (size_t)n;
-}
-
-/* Acknowledge all but the last left bytes. */
-static void
-acknowledge(struct pipelink *k, size_t left)
-{
-	if (left < k->unacked) {
-		outq_acked(k->link.out, k->unacked - left);
-		k->unacked = left;
-		k->look_ns = LOOK_MIN_NS;
-		k->moved = true;
-	}
-	if (k->unacked > 0 || !k->drained || k->link.fin_acked)
-		return;
-	k->link.fin_acked = true;
-	k->moved = true;
-	end_if_both_did(k);
-}
-
-/*
- * What has been read is acknowledged, and of a pipe, which cannot tell, what
- * has been written.
- */
-static void
-settle(struct pipelink *k, size_t least)
-{
-	size_t unread, waiting = drain_waiting(k->drain);
-
-	if (k->over || k->deaf || k->link.ops == NULL)
-		return;
-	if (k->socket < 0) {
-		acknowledge(k, waiting);
-	} else if (k->unacked - waiting >= least) {
-		unread = count_unread(k);
-		if (unread < k->unacked - waiting || k->unacked == 0)
-			acknowledge(k, waiting + unread);
-	}
-	if (k->socket < 0 || k->unacked == waiting || k->look.index != 0)
-		return;
-	if (timer_set(k->loop, &k->look, loop_now(k->loop) + k->look_ns) != OK)
-		set_end(k, LINK_FAILED, "out of memory");
-	if (k->look_ns < LOOK_MAX_NS)
-		k->look_ns *= 2;
-}
-
-static void
-on_look(void *arg)
-{
-	struct pipelink *k = arg;
-
-	settle(k, 0);
-	if (k->moved)
-		task_post(k->loop, &k->task);
-}
-
-/* Put into the drain what it has room for. */
-static void
-fill_drain(struct pipelink *k)
-{
-	struct iovec v[VECTORS];
-	struct view bytes;
-	size_t i, n;
-
-	do {
-		n = outq_pull(k->link.out, v, VECTORS);
-		for (i = 0; i < n && !drain_full(k->drain); i++) {
-			bytes = (struct view){v[i].iov_base, v[i].iov_len};
-			if (buf_put(drain_buf(k->drain), bytes) != OK) {
-				set_end(k, LINK_FAILED, "out of memory");
-				return;
-			}
-			outq_sent(k->link.out, bytes.len);
-			k->unacked += bytes.len;
-		}
-	} while (n > 0 && i == n);
-	drain_flush(k->drain);
-	if (drain_waiting(k->drain) > 0)
-		drain_ask(k->drain);
-}
-
-static void
-finish(struct pipelink *k)
-{
-	k->finishing = true;
-	if (k->drain != NULL) {
-		drain_finish(k->drain);
-	} else {
-		k->link.fin_acked = true;
-		set_end(k, LINK_FINISHED, "");
-	}
-}
-
-/* Hand the queue to the descriptor, as much as it takes. */
-static void
-transmit(struct pipelink *k)
-{
-	if (k->over || k->deaf)
-		return;
-	if (k->drain != NULL) {
-		settle(k, LOOK_BYTES);
-		if (!k->finishing)
-			fill_drain(k);
-	}
-	if (k->link.fin_wanted && k->link.out->unsent == 0 && !k->finishing)
-		finish(k);
+		pipelink_set_end(k, LINK_LOST, "connection closed");
 }
 
 /* Whatever comes first, up() comes before it. */
@@ -237,17 +80,25 @@ step(void *arg)
 		l->ops->pause(l->arg);
 	}
 	if (l->ops != NULL)
-		transmit(k);
+		pipeout_transmit(k);
 	if (k->moved && l->ops != NULL) {
 		k->moved = false;
 		l->ops->moved(l->arg);
 	}
+	if (!k->over)
+		lane_tell_all(l);
 	if (k->over && !k->ended && l->ops != NULL) {
 		k->ended = true;
 		l->ops->down(l->arg, &k->end);
 	}
 	if (l->ops == NULL)
 		release(k);
+}
+
+static uint64_t
+unread(const struct pipelink *k)
+{
+	return (k->link.lanes ? k->mux.own_came : k->got) - k->used;
 }
 
 /*
@@ -257,10 +108,53 @@ step(void *arg)
 static enum feed_want
 read_the_rest(struct pipelink *k)
 {
-	if (k->unread < 2 * WINDOW)
+	if (unread(k) < 2 * WINDOW)
 		return FEED_MORE;
-	set_end(k, LINK_LOST, "connection closed");
+	pipelink_set_end(k, LINK_LOST, "connection closed");
 	return FEED_WAIT;
+}
+
+/* More may come, or not before what came has been used. */
+static enum feed_want
+want(struct pipelink *k)
+{
+	if (k->link.ops == NULL)
+		return FEED_MORE;
+	if (k->over)
+		return FEED_WAIT;
+	if (k->deaf)
+		return read_the_rest(k);
+	k->waiting = unread(k) >= k->window;
+	return k->waiting ? FEED_WAIT : FEED_MORE;
+}
+
+/* The end of the link's stream, which is not that of the socket. */
+static void
+on_fin(struct pipelink *k)
+{
+	k->fin_came = true;
+	pipelink_end_if_both_did(k);
+	if (k->link.ops != NULL)
+		k->link.ops->fin(k->link.arg);
+}
+
+static void
+take_frames(struct pipelink *k, struct view *in)
+{
+	int r = mux_take(&k->mux, in);
+
+	if (k->link.ops == NULL || r != OK)
+		view_skip(in, in->len);
+	if (k->link.ops == NULL)
+		return;
+	if (r == ERR_BAD) {
+		pipeout_say_goaway(k, k->mux.why);
+		pipelink_set_end(k, LINK_STRANGER, k->mux.why);
+	} else if (r != OK) {
+		pipelink_set_end(k, LINK_FAILED, "out of memory");
+	} else if (k->mux.fin_came && !k->fin_came) {
+		on_fin(k);
+	}
 }
 
 static enum feed_want
@@ -270,18 +164,30 @@ on_take(void *arg, struct view *in, bool eof)
 	struct view bytes = *in;
 
 	(void)eof;
-	view_skip(in, in->len);
 	start(k);
-	if (k->link.ops == NULL || bytes.len == 0)
-		return FEED_MORE;
+	if (k->link.ops == NULL || k->over || bytes.len == 0) {
+		view_skip(in, in->len);
+		return want(k);
+	}
 	k->came = true;
-	k->unread += bytes.len;
 	task_post(k->loop, &k->task);
+	if (k->link.lanes) {
+		take_frames(k, in);
+		return want(k);
+	}
+	view_skip(in, in->len);
+	k->got += bytes.len;
 	k->link.ops->bytes(k->link.arg, bytes);
-	if (k->deaf)
-		return read_the_rest(k);
-	k->waiting = k->unread >= k->window;
-	return k->waiting ? FEED_WAIT : FEED_MORE;
+	return want(k);
+}
+
+/* Nothing comes any more: with lanes that is the end of everything. */
+static void
+end_of_socket(struct pipelink *k)
+{
+	pipeout_settle(k, 0);
+	pipelink_end_if_both_did(k);
+	pipelink_set_end(k, LINK_LOST, "connection closed");
 }
 
 static void
@@ -291,76 +197,24 @@ on_feed_end(void *arg, int r)
 
 	start(k);
 	if (r != OK) {
-		set_end(k, k->socket < 0 ? LINK_FAILED : LINK_LOST,
+		pipelink_set_end(k, k->socket < 0 ? LINK_FAILED : LINK_LOST,
 		    "reading failed");
 		return;
 	}
-	k->fin_came = true;
 	k->came = true;
-	if (k->drained)
-		settle(k, 0);
-	end_if_both_did(k);
 	task_post(k->loop, &k->task);
-	if (k->link.ops != NULL)
-		k->link.ops->fin(k->link.arg);
+	if (k->link.lanes) {
+		end_of_socket(k);
+		return;
+	}
+	if (k->drained)
+		pipeout_settle(k, 0);
+	on_fin(k);
 }
 
 static const struct feed_ops feed_callbacks = {
     .take = on_take,
     .end = on_feed_end,
-};
-
-static void
-on_drain_room(void *arg)
-{
-	struct pipelink *k = arg;
-
-	task_post(k->loop, &k->task);
-}
-
-/* All is written. */
-static void
-on_drained(struct pipelink *k)
-{
-	k->drained = true;
-	if (k->socket >= 0)
-		shutdown(k->socket, SHUT_WR);
-	settle(k, 0);
-	if (k->socket < 0)
-		set_end(k, LINK_FINISHED, "");
-}
-
-/* What the other end has sent is still to be read, whoever has room for it. */
-static void
-become_deaf(struct pipelink *k)
-{
-	k->deaf = true;
-	if (!k->waiting)
-		return;
-	k->waiting = false;
-	feed_resume(k->feed);
-}
-
-static void
-on_drain_end(void *arg, int r)
-{
-	struct pipelink *k = arg;
-
-	if (r == OK)
-		on_drained(k);
-	else if (k->socket >= 0)
-		become_deaf(k);
-	else if (r == ERR_GONE)
-		set_end(k, LINK_NO_READER, "");
-	else
-		set_end(k, LINK_UNWRITABLE, "");
-	end_if_both_did(k);
-	task_post(k->loop, &k->task);
-}
-
-static const struct drain_ops drain_callbacks = {
-    .room = on_drain_room,
-    .end = on_drain_end,
 };
 
 static void
@@ -374,7 +228,7 @@ wake(struct link *l)
 static void
 read_on(struct pipelink *k)
 {
-	if (!k->waiting || k->unread >= k->window / 2)
+	if (!k->waiting || unread(k) >= k->window / 2)
 		return;
 	k->waiting = false;
 	feed_resume(k->feed);
@@ -385,7 +239,7 @@ consumed(struct link *l, size_t n)
 {
 	struct pipelink *k = (struct pipelink *)l;
 
-	k->unread -= n;
+	k->used += n;
 	read_on(k);
 }
 
@@ -396,22 +250,8 @@ widen(struct link *l, size_t n)
 
 	k->window += n;
 	read_on(k);
-}
-
-/* A socket has no close codes: a client to stay away is told by a Goaway. */
-static void
-say_goaway(struct pipelink *k, const char *reason)
-{
-	uint8_t frame[LINK_REASON + 32];
-	struct view text = view_of(reason);
-	size_t n;
-
-	if (text.len > LINK_REASON)
-		text.len = LINK_REASON;
-	n = frame_text_size(text);
-	frame_text_put(frame, FRAME_GOAWAY, text);
-	/* Best effort, as the CONNECTION_CLOSE of QUIC is. */
-	(void)send(k->socket, frame, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (l->lanes)
+		mux_credit(&k->mux, n);
 }
 
 static void
@@ -419,10 +259,44 @@ close_link(struct link *l, uint64_t code, const char *reason)
 {
 	struct pipelink *k = (struct pipelink *)l;
 
-	if (k->socket >= 0 && !k->dialed && !k->over &&
-	    code == HELLO_CLOSE_EVICT && drain_waiting(k->drain) == 0)
-		say_goaway(k, reason);
+	if (k->socket >= 0 && code == HELLO_CLOSE_EVICT)
+		pipeout_say_goaway(k, reason);
 	task_post(k->loop, &k->task);
+}
+
+/* --- lanes --- */
+
+static void
+use_lanes(struct link *l)
+{
+	struct pipelink *k = (struct pipelink *)l;
+
+	if (k->socket < 0)
+		return;
+	if (mux_init(&k->mux, l, k->dialed, k->unacked) != OK)
+		pipelink_set_end(k, LINK_FAILED, "out of memory");
+	k->mux.own_came = k->got;
+	l->lanes = true;
+}
+
+static void
+allow_lanes(struct link *l, size_t n)
+{
+	mux_allow(&((struct pipelink *)l)->mux, n);
+}
+
+static int
+open_lane(struct link *l, struct lane **lane)
+{
+	struct pipelink *k = (struct pipelink *)l;
+
+	return k->over ? ERR_GONE : mux_open(&k->mux, lane);
+}
+
+static void
+credit(struct link *l, size_t n)
+{
+	mux_credit(&((struct pipelink *)l)->mux, n);
 }
 
 static const struct link_kind kind = {
@@ -430,6 +304,16 @@ static const struct link_kind kind = {
     .consumed = consumed,
     .widen = widen,
     .close = close_link,
+    .use_lanes = use_lanes,
+    .allow_lanes = allow_lanes,
+    .open_lane = open_lane,
+    .credit = credit,
+    .later = wake,
+    .lane_wake = mux_lane_wake,
+    .lane_break = mux_lane_break,
+    .lane_credit = mux_lane_credit,
+    .lane_closed = mux_lane_closed,
+    .lane_free = mux_lane_free,
 };
 
 static int
@@ -443,19 +327,6 @@ attach_feed(struct pipelink *k, int fd, bool owned, const char *name)
 	};
 
 	return feed_open(&k->feed, k->loop, &conf, &feed_callbacks, k);
-}
-
-static int
-attach_drain(struct pipelink *k, int fd, bool owned, const char *name)
-{
-	struct drain_conf conf = {
-	    .fd = fd,
-	    .owned = owned,
-	    .full = WRITE_AHEAD,
-	    .name = name,
-	};
-
-	return drain_open(&k->drain, k->loop, &conf, &drain_callbacks, k);
 }
 
 static struct pipelink *
@@ -473,8 +344,7 @@ make(struct loop *loop, struct outq *out, const struct link_ops *ops, void *arg)
 	k->socket = -1;
 	k->window = WINDOW;
 	k->task = (struct task){.fn = step, .arg = k};
-	k->look = (struct timer){.fn = on_look, .arg = k};
-	k->look_ns = LOOK_MIN_NS;
+	pipeout_init(k);
 	return k;
 }
 
@@ -491,7 +361,7 @@ pipelink_open(struct link **l, struct loop *loop, int in_fd, int out_fd,
 	if (in_fd >= 0)
 		r = attach_feed(k, in_fd, false, "standard input");
 	if (r == OK && out_fd >= 0)
-		r = attach_drain(k, out_fd, false, "standard output");
+		r = pipeout_open(k, out_fd, false, "standard output");
 	if (r != OK) {
 		release(k);
 		return r;
@@ -521,7 +391,7 @@ pipelink_socket(struct link **l, struct loop *loop, int fd, struct outq *out,
 		release(k);
 		return ERR_SYS;
 	}
-	if ((r = attach_drain(k, dup_fd, true, "a unix socket")) != OK)
+	if ((r = pipeout_open(k, dup_fd, true, "a unix socket")) != OK)
 		close(dup_fd);
 	else
 		r = attach_feed(k, fd, true, "a unix socket");

@@ -9,12 +9,27 @@
 #include "ends.h"
 #include "faults.h"
 #include "link/pipelink.h"
-#include "link_rig.h"
+#include "lane_cases.h"
 #include "proto/hello.h"
 #include "wire/frame.h"
 
 static struct rig_end a, b;
 static struct ends in, out; /* of pipes */
+
+static int
+setup_group(void **state)
+{
+	(void)state;
+	return rig_make_folder();
+}
+
+static int
+teardown_group(void **state)
+{
+	(void)state;
+	rig_remove_folder();
+	return 0;
+}
 
 static int
 setup(void **state)
@@ -23,6 +38,8 @@ setup(void **state)
 	log_set_level(LOG_ERROR);
 	rig_end_init(&a);
 	rig_end_init(&b);
+	rig_end_init(&here);
+	rig_end_init(&there);
 	in = out = (struct ends){-1, -1};
 	return loop_new(&rig_loop);
 }
@@ -33,8 +50,11 @@ teardown(void **state)
 	(void)state;
 	rig_end_fini(&a);
 	rig_end_fini(&b);
+	rig_end_fini(&here);
+	rig_end_fini(&there);
 	ends_close(&in);
 	ends_close(&out);
+	unlink(rig_path("socket"));
 	turns_run(rig_loop, 3);
 	loop_free(rig_loop);
 	assert_int_equal(slab_total(), 0);
@@ -505,7 +525,6 @@ who_is_not_there_is_gone(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(rig_make_folder(), 0);
 	snprintf(path, sizeof(path), "%s", rig_path("socket"));
 	assert_int_equal(dial(path), ERR_GONE);
 	listen_at(path, 1, &fd);
@@ -514,7 +533,6 @@ who_is_not_there_is_gone(void **state)
 	memset(longest, 'x', sizeof(longest));
 	longest[sizeof(longest) - 1] = '\0';
 	assert_int_equal(dial(longest), ERR_SYS);
-	rig_remove_folder();
 }
 
 /* A zipper that is stopped takes nobody: who dials must not stop with it. */
@@ -525,7 +543,6 @@ who_takes_nobody_does_not_hold_us_up(void **state)
 	int fd, others[4], i, n = 0, r;
 
 	(void)state;
-	assert_int_equal(rig_make_folder(), 0);
 	sun = listen_at(rig_path("socket"), 0, &fd);
 	for (i = 0; i < 4; i++) {
 		others[i] = socket(
@@ -538,7 +555,6 @@ who_takes_nobody_does_not_hold_us_up(void **state)
 	for (i = 0; i < 4; i++)
 		close(others[i]);
 	close(fd);
-	rig_remove_folder();
 }
 
 static void
@@ -568,6 +584,127 @@ without_memory_there_is_no_link_and_no_descriptor_left(void **state)
 		close(fds[1]);
 	}
 	assert_true(n > 3);
+}
+
+/* --- lanes --- */
+
+static void
+lanes_join(void)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", rig_path("socket"));
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(pipelink_dial(&here.link, rig_loop, sun.sun_path,
+			     &here.out, &rig_ops, &here),
+	    OK);
+	assert_int_equal(
+	    pipelink_accept(&there.link, rig_loop,
+		accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), &rig_ops,
+		&there),
+	    OK);
+	there.link->out = &there.out;
+	close(fd);
+	unlink(sun.sun_path);
+
+	UNTIL(here.ups == 1);
+	rig_send_frame(&here, 1); /* a greeting */
+	link_use_lanes(here.link);
+	UNTIL(rig_heard(&there, &here));
+	link_use_lanes(there.link);
+	link_widen(there.link, QUICLINK_WINDOW - QUICLINK_WINDOW_FIRST);
+	link_allow_lanes(there.link, LANES);
+	assert_true(here.link->lanes && there.link->lanes);
+}
+
+static void
+a_link_with_lanes_ends_when_both_sides_have(void **state)
+{
+	struct rig_lane *n;
+
+	(void)state;
+	lanes_join();
+	n = open_with(&here, 300000, true);
+	UNTIL(n->closes == 1);
+	link_finish(here.link);
+	UNTIL(there.fins == 1);
+	/* What the other side still has to say comes, and is answered. */
+	n = open_with(&there, 5000000, true);
+	rig_send_frame(&there, 100);
+	UNTIL(n->closes == 1);
+	UNTIL(here.link->fin_acked);
+	assert_int_equal(here.downs + there.downs, 0);
+	link_finish(there.link);
+	UNTIL(here.fins == 1 && here.downs == 1 && there.downs == 1);
+	assert_true(rig_heard(&here, &there));
+	assert_int_equal(here.end.kind, LINK_CLOSED);
+	assert_int_equal(there.end.kind, LINK_CLOSED);
+}
+
+/* What it sent before is heard, and its lanes end with the link. */
+static void
+a_peer_that_goes_with_its_lanes_open_is_lost(void **state)
+{
+	(void)state;
+	lanes_join();
+	open_with(&here, 1000, false);
+	open_with(&there, 10000000, false);
+	rig_send_frame(&here, 10);
+	UNTIL(there.n_lanes == 2 && there.lanes[1].in.len == 1000);
+	rig_close(&here, 0, "");
+	UNTIL(there.downs == 1);
+	assert_int_equal(there.end.kind, LINK_LOST);
+	assert_int_equal(there.lanes[1].fins + there.lanes[1].breaks, 0);
+}
+
+/* A peer that breaks the rules of lanes hears why, and is gone. */
+static void
+who_breaks_the_rules_is_told(void **state)
+{
+	static const uint8_t worse[] = {0xa6, 0x06, 1, 1, 2, 2, 1, 1};
+	struct view v, text;
+	struct frame f;
+
+	(void)state;
+	lanes_join();
+	open_with(&here, 1000, false);
+	UNTIL(there.n_lanes == 1 && there.lanes[0].in.len == 1000);
+	assert_int_equal(
+	    outq_put(&here.out, (struct view){worse, sizeof(worse)}), OK);
+	link_wake(here.link);
+	UNTIL(there.downs == 1);
+	assert_int_equal(there.end.kind, LINK_STRANGER);
+	assert_string_equal(there.end.reason, "credit for a lane not opened");
+	rig_close(&there, 0, "");
+	UNTIL(here.downs == 1);
+	v = buf_view(&here.in);
+	assert_int_equal(frame_get(&v, SIZE_MAX, &f), OK);
+	assert_int_equal(f.type, FRAME_GOAWAY);
+	assert_int_equal(frame_text_get(f.body, &text), OK);
+	assert_true(view_equal(text, view_of(there.end.reason)));
+}
+
+/* Also what its kernel has taken of a lane and it has not. */
+static void
+what_of_a_lane_was_not_read_stays_queued(void **state)
+{
+	struct rig_lane *n;
+
+	(void)state;
+	lanes_join();
+	there.lazy = true; /* its own stream fills, and it reads no more */
+	rig_send_frame(&here, QUICLINK_WINDOW);
+	UNTIL(there.in.len >= QUICLINK_WINDOW - 1000);
+	turns_run(rig_loop, 20);
+	n = open_with(&here, 50000, false);
+	UNTIL(n->out.unsent == 0);
+	turns_run(rig_loop, 50);
+	assert_int_equal(n->out.bytes, 50000);
+	there.lazy = false;
+	rig_consume(&there);
+	UNTIL(n->out.bytes == 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -601,7 +738,12 @@ main(void)
 	    TEST(who_is_not_there_is_gone),
 	    TEST(who_takes_nobody_does_not_hold_us_up),
 	    TEST(without_memory_there_is_no_link_and_no_descriptor_left),
+	    LANE_CASES,
+	    TEST(a_link_with_lanes_ends_when_both_sides_have),
+	    TEST(a_peer_that_goes_with_its_lanes_open_is_lost),
+	    TEST(who_breaks_the_rules_is_told),
+	    TEST(what_of_a_lane_was_not_read_stays_queued),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup_group, teardown_group);
 }
