@@ -90,6 +90,17 @@ admit(struct peer *p, const struct handshake *h)
 	return observe_tags(p, h);
 }
 
+/* On a unix socket the version decides what is spoken. */
+static bool
+speaks(struct peer *p, struct view version)
+{
+	if (!view_equal(version, view_of(FRAME_SPEC_OURS)))
+		return true;
+	link_use_lanes(p->link);
+	p->lanes = p->link->lanes;
+	return p->lanes;
+}
+
 bool
 greet(struct peer *p)
 {
@@ -105,6 +116,8 @@ greet(struct peer *p)
 		return refuse(p, "yomo: handshake read unexpected frame");
 	if (hello_judge(&p->z->rules, &f, &h, p->text) != OK)
 		return refuse(p, p->text);
+	if (!speaks(p, h.version))
+		return refuse(p, "yomo-x1 is spoken with its ALPN");
 	if (admit(p, &h) != OK)
 		return send_away(p, HELLO_CLOSE_RESTART, "out of memory");
 	log_debug("%s '%s' (%s) is here", hello_role(p->type), p->name,

@@ -34,7 +34,7 @@ wish_for_lanes(const struct client_conf *conf)
 }
 
 static int
-put_handshake(struct client *c)
+put_handshake(struct client *c, const char *version)
 {
 	const struct client_conf *conf = c->conf;
 	struct greeting g = {
@@ -42,7 +42,7 @@ put_handshake(struct client *c)
 	    .id = conf->id,
 	    .attempt = c->attempts++,
 	    .type = conf->type,
-	    .version = FRAME_SPEC,
+	    .version = version,
 	    .target = conf->target,
 	    .credential = conf->credential,
 	};
@@ -250,15 +250,21 @@ void
 client_talk_greet(struct client *c)
 {
 	const char *wish = wish_for_lanes(c->conf);
+	const char *version = FRAME_SPEC;
 	char why[128];
 
+	if (!c->link->lanes) {
+		link_use_lanes(c->link);
+		if (c->link->lanes)
+			version = FRAME_SPEC_OURS;
+	}
 	if (wish != NULL && !c->link->lanes) {
 		snprintf(why, sizeof(why),
 		    "it speaks only YoMo's protocol; %s needs yomo-zipper",
 		    wish);
 		client_fail(c, EXIT_PROTOCOL, "cannot use the zipper at", why);
 	} else if (outbox_use_lanes(&c->out, c->link->lanes) != OK ||
-		   put_handshake(c) != OK) {
+		   put_handshake(c, version) != OK) {
 		client_fail_without_memory(c, "cannot greet");
 	}
 }

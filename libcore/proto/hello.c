@@ -14,7 +14,8 @@
 static bool
 is_our_version(const struct hello_rules *rules, struct view version)
 {
-	if (view_equal(version, view_of(FRAME_SPEC)))
+	if (view_equal(version, view_of(FRAME_SPEC)) ||
+	    view_equal(version, view_of(FRAME_SPEC_OURS)))
 		return true;
 	return rules->old_versions &&
 	       (version.len == 0 || view_equal(version, view_of("1.17.0")));

@@ -31,7 +31,8 @@ struct hello_rules {
 
 /*
  * Judge the first frame of a client.  On OK *h is the decoded handshake; a
- * function's definition has become its target.
+ * function's definition has become its target.  FRAME_SPEC_OURS is a version as
+ * well: it is the caller's to see whether the link can speak it.
  *
  * ERR_BAD    no handshake, or a malformed one
  * ERR_NONE   a version we do not speak

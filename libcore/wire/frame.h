@@ -13,6 +13,8 @@
 #include "base/view.h"
 
 #define FRAME_SPEC "2024-01-03"
+/* ... and of who speaks yomo-x1 on a unix socket, which has no ALPN. */
+#define FRAME_SPEC_OURS "yomo-x1"
 
 enum frame_type {
 	/* Ours: never sent to a peer that speaks but FRAME_SPEC. */

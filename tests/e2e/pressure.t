@@ -6,7 +6,7 @@
 # shellcheck source=tests/e2e/lib.sh
 . "${0%/*}/lib.sh"
 
-plan 14
+plan 17
 
 # --explain-memory says what can be in flight.
 explained() { # TEXT
@@ -78,25 +78,34 @@ stuck() { # SIZE
 stuck 64
 stuck 65536
 
-# One source of two tags: lanes of one connection do not wait for each other.
-zipper --queue 64K
-start deaf peer -a yomo -N -R 3 -w 0 "$at"
-wait_for deaf
-start other yomo-sfn -z "$at" -t 0x34 -F lines -c 1 -R 3
-wait_for other
-hold mixed
-start source yomo-source -z "$at" -F json -R 3 <"$out/mixed"
-wait_for source
-{
-	yes "{\"tag\":51,\"data\":\"$(printf '%01000d' 0)\"}" | head -n 1100
-	echo '{"tag":52,"data":"past them"}'
-} >"$out/mixed"
-finish other
-is "$(cat "$out/other.out")" 'past them' \
-    'a source of two tags: one that is stuck does not hold up the other'
-ok '... and the other waits' running source
-stop deaf
-close mixed
-finish source
-is "$(status source)" 0 '... until its observer has gone'
+# One source of two tags: lanes of one connection do not wait for each other,
+# nor do those within one socket.
+two_tags() { # NAME ZIPPER
+	local name=$1 via=$2
+
+	start deaf peer -a yomo -N -R 3 -w 0 "$at"
+	wait_for deaf
+	start other yomo-sfn -z "$via" -t 0x34 -F lines -c 1 -R 3
+	wait_for other
+	hold mixed
+	start source yomo-source -z "$via" -F json -R 3 <"$out/mixed"
+	wait_for source
+	{
+		yes "{\"tag\":51,\"data\":\"$(printf '%01000d' 0)\"}" |
+		    head -n 1100
+		echo '{"tag":52,"data":"past them"}'
+	} >"$out/mixed"
+	finish other
+	is "$(cat "$out/other.out")" 'past them' \
+	    "$name: a tag that is stuck does not hold up another of its source"
+	ok '... and its source waits' running source
+	stop deaf
+	close mixed
+	finish source
+	is "$(status source)" 0 '... until its observer has gone'
+}
+
+zipper --queue 64K -l "unix:$out/sock"
+two_tags 'over QUIC' "$at"
+two_tags 'over a unix socket' "unix:$out/sock"
 stop zipper

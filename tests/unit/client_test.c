@@ -220,6 +220,8 @@ note_frame(struct visit *v, const struct frame *f, bool on_lane)
 	if (v->frames++ == 0) {
 		assert_int_equal(f->type, FRAME_HANDSHAKE);
 		assert_int_equal(handshake_get(f->body, &v->h), OK);
+		if (view_equal(v->h.version, view_of(FRAME_SPEC_OURS)))
+			link_use_lanes(v->e.link);
 		answer(v);
 	} else if (v->e.link->lanes && !on_lane) {
 		note_control(v, f);
