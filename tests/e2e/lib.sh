@@ -304,6 +304,21 @@ running() {
 	grep -q '^State:.[^ZX]' "/proc/${pid_of[$1]}/status" 2>/dev/null
 }
 
+# peak NAME: the most memory it ever had, in KiB.
+peak() {
+	sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' \
+	    "/proc/${pid_of[$1]}/status"
+}
+
+# frugal NAME KIB SINCE TEXT: it took no more than that since peak said SINCE.
+frugal() {
+	if grep -q libasan "/proc/${pid_of[$1]}/maps"; then
+		skip 1 'a sanitizer takes memory of its own'
+	else
+		ok "$4" test $(($(peak "$1") - $3)) -le "$2"
+	fi
+}
+
 # ended NAME STATUS TEXT: it ends by itself, so.
 ended() {
 	finish "$1"

@@ -35,11 +35,6 @@ standstill() {
 	done
 }
 
-peak() { # NAME: KiB
-	sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' \
-	    "/proc/${pid_of[$1]}/status"
-}
-
 # What the clients keep besides: yomo-source's queue and what it read ahead,
 # yomo-sfn's output and both pipes.
 clients=$(((1 << 20) + (512 << 10) + (512 << 10) + (128 << 10)))
@@ -66,8 +61,8 @@ stuck() { # SIZE
 	is "$(tail -n 1 "$out/other.out")" 20000 \
 	    "messages of $1 bytes: other tags go on"
 	standstill
-	ok "messages of $1 bytes: the zipper does not grow" \
-	    test "$(peak zipper)" -le $((zipper_peak + 4096))
+	frugal zipper 4096 "$zipper_peak" \
+	    "messages of $1 bytes: the zipper does not grow"
 	ok "messages of $1 bytes: the source waits" running source
 	stop source KILL
 	stop sink KILL

@@ -89,18 +89,6 @@ stop pump KILL
 
 # --- memory ---
 
-# frugal NAME MIB: no more than so much since $before; a sanitizer needs its own.
-frugal() {
-	if grep -q libasan "/proc/${pid_of[zipper]}/maps"; then
-		skip 1 'a sanitizer takes memory'
-	else
-		ok "$1" test $(($(peak) - before)) -le "$2"
-	fi
-}
-peak() { # in MiB
-	awk '$1 == "VmHWM:" { print int($2 / 1024) }' \
-	    "/proc/${pid_of[zipper]}/status"
-}
 # A frame of 16 MiB begins so.
 huge=bf888080000101330300
 works() { # NAME
@@ -112,7 +100,7 @@ works() { # NAME
 }
 
 fresh --memory 8M --stall 1s
-before=$(peak)
+before=$(peak zipper)
 for ((i = 0; i < 8; i++)); do
 	start "half$i" peer -k 0x5f -w 30 -x "$huge" -Z 8M "$at"
 done
@@ -122,7 +110,7 @@ done
 is "$(cat "$out"/half*.out | grep -c '^closed: application 0x100')" 8 \
     '--memory: who sends half a message is sent away in time'
 works '--memory: then it works on'
-frugal '--memory: it was held' 32
+frugal zipper $((32 << 10)) "$before" '--memory: it was held'
 
 # Four messages that are too much together, and all may come.
 head -c 16777216 /dev/urandom >"$out/sent"
@@ -139,7 +127,7 @@ is "$(cat "$out"/part?.status | tr '\n' ' ')" '0 0 0 0 ' \
     '--memory: messages that do not fit together come one by one'
 finish large
 is "$(stat -c %s "$out/large.out")" 16777216 '--memory: all of them'
-frugal '--memory: in little more than there is' 32
+frugal zipper $((32 << 10)) "$before" '--memory: in little more than there is'
 
 # Observers whose queues are the memory, and who never read.
 stop zipper
@@ -347,26 +335,26 @@ stop zipper
 
 # Thousands who never get an answer, and those who do not notice.
 fresh --max-half-open 200
-before=$(peak)
+before=$(peak zipper)
 relay "$at" -c 'down cut'
 for ((i = 0; i < 4; i++)); do
 	start "flood$i" peer -n 500 -j 500 "$via"
 done
 moment 0.5
 works 'a flood of handshakes: others get in'
-frugal 'a flood of handshakes: takes little memory' 32
+frugal zipper $((32 << 10)) "$before" 'a flood of handshakes: takes little memory'
 for ((i = 0; i < 4; i++)); do
 	stop "flood$i" KILL
 done
 stop relay
 
 # Many that are idle.
-before=$(peak)
+before=$(peak zipper)
 start idle peer -R 3 -n 1000 "$at"
 wait_for idle
-echo "# $(($(peak) - before)) MiB more for 1000 connections"
+echo "# $((($(peak zipper) - before) / 1024)) MiB more for 1000 connections"
 like "$(cat "$out/idle.out")" '"failed":0' 'a thousand at once are let in'
-frugal 'an idle connection costs less than 64 KiB' 64
+frugal zipper 65536 "$before" 'an idle connection costs less than 64 KiB'
 stop idle
 stop zipper
 is "$(status zipper)" 0 'and goes without a trace'
