@@ -93,17 +93,6 @@ acknowledge(struct peer *p, uint64_t request, const char *refusal)
 /* --- interest --- */
 
 static void
-put_entry(uint8_t *at, uint32_t tag, uint32_t observers)
-{
-	size_t i;
-
-	for (i = 0; i < 4; i++) {
-		at[i] = (uint8_t)(tag >> 8 * i);
-		at[4 + i] = (uint8_t)(observers >> 8 * i);
-	}
-}
-
-static void
 tell_entries(struct peer *p, const uint8_t *entries, size_t n, bool complete)
 {
 	struct interest_frame f = {
@@ -156,7 +145,8 @@ survey_topic(void *arg, uint32_t tag, uint32_t observers)
 
 	if (!is_interested(s->peer, tag))
 		return;
-	put_entry(s->entries + s->n, tag, observers);
+	interest_entry_put(s->entries + s->n,
+	    (struct interest_entry){.tag = tag, .observers = observers});
 	s->n += 8;
 	if (s->n == sizeof(s->entries))
 		flush_survey(s);
@@ -182,7 +172,8 @@ control_tell_interest(void *zipper, uint32_t tag, uint32_t observers)
 	struct peer *p;
 	uint8_t entry[8];
 
-	put_entry(entry, tag, observers);
+	interest_entry_put(
+	    entry, (struct interest_entry){.tag = tag, .observers = observers});
 	TAILQ_FOREACH(p, &z->curious, link_curious) {
 		if (!is_interested(p, tag))
 			continue;
