@@ -322,7 +322,7 @@ static void
 a_session_ends_with_a_word(void **state)
 {
 	static const enum session_end ends[] = {SESSION_EOF, SESSION_CUT};
-	char tid[VALUE_MAX];
+	char tid[VALUE_MAX] = "";
 	struct view map;
 	size_t i, n;
 
