@@ -12,6 +12,8 @@
 
 /* Fewer than a uint64_t may have, so that one can always be added. */
 #define DIGITS_MAX 19
+/* Of so many digits the last that has a next one, for a cut to bear. */
+#define SEQ_MAX 9999999999999999998u
 #define TABLE_FIRST 2
 
 static const char *const end_name[] = {
@@ -52,6 +54,8 @@ get_seq(struct view v, uint64_t *out)
 			return ERR_NONE;
 		n = n * 10 + (uint64_t)(v.p[i] - '0');
 	}
+	if (n > SEQ_MAX)
+		return ERR_NONE;
 	*out = n;
 	return OK;
 }

@@ -59,7 +59,8 @@ check_answer(struct view body, bool guarded, bool old_versions)
 	}
 	assert(h.client_type != 0);
 	assert(handshake_tags(h.tags) <= TAGS_MAX);
-	assert(old_versions || view_equal(h.version, view_of(FRAME_SPEC)));
+	assert(old_versions || view_equal(h.version, view_of(FRAME_SPEC)) ||
+	       view_equal(h.version, view_of(FRAME_SPEC_OURS)));
 	assert(rules.tokens == open ||
 	       view_equal(h.auth_payload, view_of("SECRET")));
 	assert(h.definition.len == 0 || view_equal(h.target, h.name));
