@@ -12,7 +12,7 @@
 
 /* Fewer than a uint64_t may have, so that one can always be added. */
 #define DIGITS_MAX 19
-/* Of so many digits the last that has a next one, for a cut to bear. */
+/* The last number of so many digits is for an end: a cut comes after all. */
 #define SEQ_MAX 9999999999999999998u
 #define TABLE_FIRST 2
 
@@ -54,8 +54,6 @@ get_seq(struct view v, uint64_t *out)
 			return ERR_NONE;
 		n = n * 10 + (uint64_t)(v.p[i] - '0');
 	}
-	if (n > SEQ_MAX)
-		return ERR_NONE;
 	*out = n;
 	return OK;
 }
@@ -69,7 +67,7 @@ session_mark(struct view value, struct view end, struct session_mark *out)
 	    value.p[SESSION_ID_SIZE] != ':' || !is_id(m.id))
 		return ERR_NONE;
 	view_skip(&value, SESSION_ID_SIZE + 1);
-	if (get_seq(value, &m.seq) != OK)
+	if (get_seq(value, &m.seq) != OK || (end.len == 0 && m.seq > SEQ_MAX))
 		return ERR_NONE;
 	if (end.len > 0)
 		m.end = view_equal(end, view_of(end_name[SESSION_EOF]))

@@ -51,6 +51,7 @@ static const struct {
     {ID ":10", "cut", OK, 10, SESSION_CUT},
     {ID ":10", "of the world", OK, 10, SESSION_CUT},
     {ID ":9999999999999999998", "", OK, 9999999999999999998u, SESSION_GOES_ON},
+    {ID ":9999999999999999999", "cut", OK, 9999999999999999999u, SESSION_CUT},
     {ID ":9999999999999999999", "", ERR_NONE, 0, SESSION_GOES_ON},
     {"", "", ERR_NONE, 0, 0},
     {"", "eof", ERR_NONE, 0, 0},
